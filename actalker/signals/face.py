@@ -1,0 +1,310 @@
+"""Faces: where they are in a picture, and 478 precise mesh points for each (mediapipe's face mesh, offline)."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from actalker.errors import InputError
+from actalker.signals.mesh import CHIN, FOREHEAD_TOP, LIPS, NOSE_TIP, OUTER_EYE_CORNERS
+
+FACE_SHARE = 0.46  # face height (forehead to chin) over the side of a talking-head crop
+TIGHTEST_SHARE = 0.62  # how tight a crop may get before it reaches beyond a small picture
+FACE_LEVEL = 0.57  # height of the face's centre in the crop; leaves 12 % above ordinary hair
+MESH_SIZE = 512  # px, side of the square that the mesh is measured in
+SEARCH_SIDE = 2400  # px, long side of the picture that faces are searched in
+TILE_SIZE = 384  # px, what one look of the detector sees
+DETECTOR_SCORE = 0.5
+MESH_SCORE = 0.5
+UPRIGHT_BONUS = 0.1  # a picture is taken to be upright unless another way up looks this much better
+
+_stderr_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face: mesh `points` (478, 3) in px of the picture (negative z is nearer) and their `box` (x0, y0, x1, y1)."""
+
+    points: np.ndarray
+    box: tuple[float, float, float, float]
+
+    @classmethod
+    def of(cls, points: np.ndarray) -> "Face":
+        """The face with these mesh points (478, 3)."""
+        low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
+        return cls(points, (float(low[0]), float(low[1]), float(high[0]), float(high[1])))
+
+    @property
+    def centre(self) -> np.ndarray:
+        """(x, y) in px, middle of the box."""
+        return np.array([self.box[0] + self.box[2], self.box[1] + self.box[3]]) / 2
+
+    @property
+    def height(self) -> float:
+        """Distance from forehead to chin in px."""
+        return float(np.linalg.norm(self.points[FOREHEAD_TOP, :2] - self.points[CHIN, :2]))
+
+    @property
+    def area(self) -> float:
+        """Area of the box in px squared."""
+        return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
+
+    @property
+    def iod(self) -> float:
+        """Distance between the outer eye corners in px: the unit of all motion."""
+        return float(np.linalg.norm(np.subtract(*self.points[list(OUTER_EYE_CORNERS)])))
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square of a picture: its top left corner (x, y) and side in px. It may reach beyond the picture."""
+
+    x: float
+    y: float
+    side: float
+
+    def matrix(self, size: int) -> np.ndarray:
+        """(2, 3) affine map from px of the picture to px of the crop at `size` x `size`; pixel centres at integers."""
+        scale = size / self.side
+        shift = 0.5 * scale - 0.5
+        return np.array([[scale, 0, shift - scale * self.x], [0, scale, shift - scale * self.y]])
+
+    def cut(self, picture: np.ndarray, size: int) -> np.ndarray:
+        """The crop as (size, size, channels); edges of the picture are repeated where it reaches beyond."""
+        matrix = self.matrix(size)
+        if matrix[0, 0] < 0.7:
+            picture, matrix = _shrunk_for(picture, matrix)
+        flags = cv2.INTER_LANCZOS4 if matrix[0, 0] > 1.01 else cv2.INTER_CUBIC
+        return cv2.warpAffine(picture, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+    def to_crop(self, points: np.ndarray, size: int) -> np.ndarray:
+        """Points (n, 3) of the picture in pixels of the crop; z is scaled along."""
+        matrix = self.matrix(size)
+        return points * matrix[0, 0] + np.array([*matrix[:, 2], 0.0])
+
+    def to_picture(self, points: np.ndarray, size: int) -> np.ndarray:
+        """Points (n, 3) of the crop in pixels of the picture; z is scaled along."""
+        matrix = self.matrix(size)
+        return (points - np.array([*matrix[:, 2], 0.0])) / matrix[0, 0]
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """Something that the detector takes for a face."""
+
+    score: float
+    square: Crop
+
+
+def find_faces(image: np.ndarray) -> list[Face]:
+    """All human faces in an RGB picture (h, w, 3), largest first; the picture may lie on its side or on its head."""
+    scale = min(1.0, SEARCH_SIDE / max(image.shape[:2]))
+    small = image if scale == 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    height, width = image.shape[:2]
+    with _quiet_stderr():
+        turns, squares = _search(small)
+        squares = [Crop(square.x / scale, square.y / scale, square.side / scale) for square in squares]
+        points = _measure_all(np.ascontiguousarray(np.rot90(image, turns)), squares)
+    faces = [Face.of(_turned_back(mesh, turns, width, height)) for mesh in points]
+    return sorted(faces, key=lambda face: -face.area)
+
+
+def choose_face(faces: list[Face], index: int | None = None, name: str = "the photo") -> Face:
+    """The face to animate: the largest, or the one numbered `index` in the order of `find_faces`."""
+    title = name[:1].upper() + name[1:]
+    if not faces:
+        raise InputError(f"No human face was found in {name}; use a picture that shows a face from the front.")
+    if index is None:
+        return faces[0]
+    if not 0 <= index < len(faces):
+        shown = "1 face, numbered 0" if len(faces) == 1 else f"{len(faces)} faces, numbered 0 to {len(faces) - 1}"
+        raise InputError(f"{title} shows {shown} from the largest; --face {index} does not exist.")
+    return faces[index]
+
+
+def crop_of(face: Face, shape: tuple[int, ...]) -> Crop:
+    """The talking-head square around a face in a picture of `shape` (h, w, ...): the face is 0.46 of its side.
+
+    The square moves, and gets tighter, to stay within the picture as long as the head keeps its room.
+    """
+    height, width = shape[:2]
+    side = face.height / FACE_SHARE
+    side = max(min(side, height, width), face.height / TIGHTEST_SHARE)
+    left, top = face.centre - side * np.array([0.5, FACE_LEVEL])
+    slack = 0.1 * side
+    return Crop(_nudged(left, side, width, slack), _nudged(top, side, height, slack), side)
+
+
+class FaceTracker:
+    """Follows one face through the frames of a clip; use as a context manager."""
+
+    def __init__(self) -> None:
+        self._mesh = _face_mesh(still=False)
+        self._face: Face | None = None
+        self._warm = False
+
+    def __enter__(self) -> "FaceTracker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._mesh.close()
+
+    def points(self, frame: np.ndarray) -> np.ndarray | None:
+        """Mesh points (478, 3) in px of the face in an RGB frame (h, w, 3), or None where it is lost."""
+        face = self._face and self._follow(frame, self._face)
+        if face is None:
+            face = next(iter(find_faces(frame)), None)
+        self._face = face
+        return None if face is None else face.points
+
+    def _follow(self, frame: np.ndarray, last: Face) -> Face | None:
+        with contextlib.nullcontext() if self._warm else _quiet_stderr():
+            face = _measure(self._mesh, frame, _square_around(last))
+        self._warm = True
+        return face if face is not None and _same_place(face, last) else None
+
+
+def _measure_all(image: np.ndarray, squares: list[Crop]) -> list[np.ndarray]:
+    """Mesh points of every face that is really there, each once."""
+    faces: list[Face] = []
+    with _face_mesh(still=True) as mesh:
+        for square in squares:
+            face = _precise_face(mesh, image, square)
+            if face is not None and not any(_same_place(face, other) for other in faces):
+                faces.append(face)
+    return [face.points for face in faces]
+
+
+def _precise_face(mesh: object, image: np.ndarray, where: Crop) -> Face | None:
+    """Measure twice: roughly where the detector pointed, then in a square fitted to the mesh itself."""
+    rough = _measure(mesh, image, where)
+    face = rough and _measure(mesh, image, _square_around(rough))
+    return face if face is not None and _is_plausible(face) else None
+
+
+def _measure(mesh: object, image: np.ndarray, where: Crop) -> Face | None:
+    landmarks = mesh.process(where.cut(image, MESH_SIZE)).multi_face_landmarks
+    if not landmarks:
+        return None
+    unit = np.array([(point.x, point.y, point.z) for point in landmarks[0].landmark])
+    return Face.of(where.to_picture(unit * MESH_SIZE - np.array([0.5, 0.5, 0]), MESH_SIZE))
+
+
+def _is_plausible(face: Face) -> bool:
+    """Nose, mouth and chin lie below the eyes in this order and in sane proportions."""
+    points = face.points[:, :2]
+    left, right = points[list(OUTER_EYE_CORNERS)]
+    across = right - left
+    down = np.array([-across[1], across[0]]) / (across @ across)  # one eye distance is 1
+    parts = (points[NOSE_TIP], points[list(LIPS)].mean(axis=0), points[CHIN])
+    nose, mouth, chin = (float((part - (left + right) / 2) @ down) for part in parts)
+    return 0.1 < nose < mouth < chin < 4
+
+
+def _search(image: np.ndarray) -> tuple[int, list[Crop]]:
+    """How many quarter turns set the picture upright, and squares of the turned picture that may hold a face."""
+    pictures = [np.ascontiguousarray(np.rot90(image, turns)) for turns in range(4)]
+    with _detector(far=False) as near, _detector(far=True) as far:
+        sights = [_look(near, picture, 1) + _look(far, picture, 1) + _look(far, picture, 2) for picture in pictures]
+        if not any(sights):
+            sights[0] = _look(far, image, 4)
+    best = np.array([max((sight.score for sight in seen), default=0.0) for seen in sights])
+    turns = int(np.argmax(best + np.array([UPRIGHT_BONUS, 0, 0, 0])))
+    return turns, [sight.square for sight in sights[turns]]
+
+
+def _tiles(shape: tuple[int, ...], parts: int) -> Iterator[Crop]:
+    """Squares of 1 / parts of the long side, each overlapping the next by half, that cover the picture."""
+    height, width = shape[:2]
+    side = max(height, width) / parts
+    for top in _starts(height, side):
+        for left in _starts(width, side):
+            yield Crop(left, top, side)
+
+
+def _starts(length: float, side: float) -> np.ndarray:
+    if length <= side:
+        return np.array([(length - side) / 2])
+    return np.linspace(0, length - side, int(np.ceil((length - side) / (side / 2))) + 1)
+
+
+def _look(detector: object, image: np.ndarray, parts: int) -> list[_Sight]:
+    """What the detector sees in tiles of 1 / parts of the picture."""
+    sights = []
+    for tile in _tiles(image.shape, parts):
+        for detection in detector.process(tile.cut(image, TILE_SIZE)).detections or []:
+            box = detection.location_data.relative_bounding_box
+            side = 2 * max(box.width, box.height)
+            x, y = box.xmin + (box.width - side) / 2, box.ymin + (box.height - side) / 2
+            square = Crop(tile.x + x * tile.side, tile.y + y * tile.side, side * tile.side)
+            sights.append(_Sight(detection.score[0], square))
+    return sights
+
+
+def _square_around(face: Face) -> Crop:
+    side = max(face.height, face.box[2] - face.box[0]) / FACE_SHARE
+    return Crop(face.centre[0] - side / 2, face.centre[1] - side / 2, side)
+
+
+def _same_place(face: Face, other: Face) -> bool:
+    return float(np.linalg.norm(face.centre - other.centre)) < 0.5 * max(face.height, other.height)
+
+
+def _turned_back(points: np.ndarray, turns: int, width: int, height: int) -> np.ndarray:
+    """Points of `np.rot90(picture, turns)` as points of the picture, which is `width` x `height`."""
+    x, y, z = points.T
+    turned = {
+        0: (x, y),
+        1: (width - 1 - y, x),
+        2: (width - 1 - x, height - 1 - y),
+        3: (y, height - 1 - x),
+    }
+    return np.stack([*turned[turns], z], axis=1)
+
+
+def _nudged(start: float, side: float, length: int, slack: float) -> float:
+    """`start` moved by at most `slack` towards a place where [start, start + side] lies within [0, length]."""
+    inside = (length - side) / 2 if side > length else np.clip(start, 0, length - side)
+    return float(np.clip(inside, start - slack, start + slack))
+
+
+def _shrunk_for(picture: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Reduce by area averaging first, so that a large picture does not alias."""
+    height, width = picture.shape[:2]
+    size = (max(1, round(width * matrix[0, 0])), max(1, round(height * matrix[0, 0])))
+    ratio = np.array([size[0] / width, size[1] / height])
+    scale = matrix[0, 0] / ratio
+    shift = matrix[:, 2] + 0.5 * scale * (1 - ratio)
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return small, np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
+
+
+def _detector(far: bool) -> object:
+    import mediapipe
+
+    return mediapipe.solutions.face_detection.FaceDetection(DETECTOR_SCORE, model_selection=int(far))
+
+
+def _face_mesh(still: bool) -> object:
+    import mediapipe
+
+    return mediapipe.solutions.face_mesh.FaceMesh(
+        static_image_mode=still, max_num_faces=1, refine_landmarks=True, min_detection_confidence=MESH_SCORE
+    )
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Keep the notes that mediapipe's native code writes while it starts off the user's terminal."""
+    with _stderr_lock, open(os.devnull, "w") as nowhere:
+        kept = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
