@@ -1,0 +1,106 @@
+"""Names and settings that every layer shares: regions, coefficients, sources, presets, and the frozen configs."""
+
+from dataclasses import dataclass, field
+
+# A coefficient belongs to exactly one region. Names are ARKit's where one matches; a plain name is signed or symmetric.
+REGIONS: dict[str, tuple[str, ...]] = {
+    "mouth": (
+        "jawOpen",
+        "jawLeft",
+        "mouthClose",
+        "mouthFunnel",
+        "mouthPucker",
+        "mouthLeft",
+        "mouthSmileLeft",
+        "mouthSmileRight",
+        "mouthFrownLeft",
+        "mouthFrownRight",
+        "mouthStretch",
+        "mouthRollUpper",
+        "mouthRollLower",
+        "mouthShrugLower",
+        "mouthUpperUp",
+        "mouthLowerDown",
+        "cheekPuff",
+        "noseSneer",
+        "tongueUp",
+    ),
+    "eyes": ("eyeBlinkLeft", "eyeBlinkRight", "eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight"),
+    "gaze": ("gazeX", "gazeY"),
+    "brows": ("browInnerUp", "browOuterUpLeft", "browOuterUpRight", "browDownLeft", "browDownRight"),
+    "head": ("headYaw", "headPitch", "headRoll", "headX", "headY", "headZ"),  # degrees, then interocular units
+}
+COEFFICIENTS: tuple[str, ...] = tuple(name for names in REGIONS.values() for name in names)
+INDEX: dict[str, int] = {name: i for i, name in enumerate(COEFFICIENTS)}
+SIGNED: frozenset[str] = frozenset({"jawLeft", "mouthLeft", "gazeX", "gazeY", *REGIONS["head"]})
+
+SIGNALS = ("audio", "video")
+SOURCES = (*SIGNALS, "still")
+
+PRESETS: dict[str, dict[str, str]] = {
+    "voice": dict.fromkeys(REGIONS, "audio"),
+    "video": dict.fromkeys(REGIONS, "video"),
+    "joint": {**dict.fromkeys(REGIONS, "video"), "mouth": "audio"},
+    "voice-still": {**dict.fromkeys(REGIONS, "still"), "mouth": "audio"},
+    "video-head": {**dict.fromkeys(REGIONS, "audio"), "head": "video"},
+}
+
+
+@dataclass(frozen=True)
+class Control:
+    """The parallel-control layer (paper, section 3.2)."""
+
+    width: int = 96
+    state: int = 8
+    step_rank: int = 6
+    condition: int = 128  # width of a signal's and of the identity's tokens
+    branches: tuple[str, ...] = SIGNALS
+    directions: int = 2
+
+
+@dataclass(frozen=True)
+class MotionNet:
+    """The embedded tier's denoiser over frames × regions, with its speech and motion encoders."""
+
+    control: Control = field(default_factory=Control)
+    blocks: int = 3
+    heads: int = 4
+    mels: int = 80
+    speech_blocks: int = 5
+    shape: int = 8  # numbers that describe the photo's neutral face
+    fps: int = 25
+    window: int = 100  # frames denoised together; longer clips are covered by overlapping windows
+    overlap: int = 24
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Noise levels in units of a whitened coefficient's standard deviation (EDM, arXiv 2206.00364, equation 5)."""
+
+    steps: int = 6
+    sigma_max: float = 10.0
+    sigma_min: float = 0.02
+    rho: float = 7.0
+    guidance: float = 1.0  # 1: the conditional prediction alone, without a second pass
+
+
+@dataclass(frozen=True)
+class Training:
+    """`actalker train`: what it draws and how it steps."""
+
+    steps: int = 6000
+    batch: int = 8
+    frames: int = 75
+    rate: float = 1.5e-3
+    warmup: int = 150
+    flat: float = 0.35  # share of the steps before the cosine
+    decay: float = 0.02
+    average: float = 0.998
+    clip: float = 1.0
+    drop: float = 0.1  # share of draws whose signal becomes the null token
+    sigma_mean: float = 0.3  # of ln sigma
+    sigma_std: float = 1.3
+    velocity: float = 0.5
+    auxiliary: float = 0.5
+    seed: int = 0
+    save_every: int = 200

@@ -1,0 +1,4 @@
+"""Networks and the diffusion around them: tensors in, tensors out.
+
+Letters: b clips, t frames, n tokens of a frame, l tokens of a sequence, d width, s state size, k coefficients, c channels.
+"""

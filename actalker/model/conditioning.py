@@ -1,0 +1,87 @@
+"""What a denoiser is told: speech, driving motion and the photo's shape as tokens, and which regions listen to which."""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from actalker.config import REGIONS, SIGNALS, MotionNet
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Built once for a clip. `signals` holds the open gates alone: a closed gate is absent, not a zero."""
+
+    identity: Tensor  # (b, c)
+    signals: dict[str, Tensor]  # name -> (b, t, 1, c)
+    masks: dict[str, Tensor]  # name -> (t, n) bool: which tokens of which frames listen
+
+    def window(self, start: int, stop: int) -> "Conditions":
+        """The conditions of frames start..stop."""
+        signals = {name: signal[:, start:stop] for name, signal in self.signals.items()}
+        return replace(self, signals=signals, masks={name: mask[start:stop] for name, mask in self.masks.items()})
+
+
+def region_masks(sources: dict[str, str], frames: int) -> dict[str, Tensor]:
+    """Region map -> {signal: (frames, regions) bool} for the signals that some region listens to."""
+    maps = {name: torch.tensor([sources[region] == name for region in REGIONS]) for name in SIGNALS}
+    return {name: mask.expand(frames, -1) for name, mask in maps.items() if mask.any()}
+
+
+def coefficient_mask(mask: Tensor) -> Tensor:
+    """(t, regions) -> (t, k): every coefficient has its region's value."""
+    return mask.repeat_interleave(torch.tensor([len(names) for names in REGIONS.values()], device=mask.device), dim=1)
+
+
+class ConvBlock(nn.Module):
+    """Depthwise convolution over time and a two-layer perceptron, residual. (b, t, d) -> (b, t, d)."""
+
+    def __init__(self, width: int, kernel: int = 7):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.mix = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.expand = nn.Linear(width, 2 * width)
+        self.shrink = nn.Linear(2 * width, width)
+        nn.init.zeros_(self.shrink.weight)
+        nn.init.zeros_(self.shrink.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed = self.mix(self.norm(x).transpose(1, 2)).transpose(1, 2)
+        return x + self.shrink(F.gelu(self.expand(mixed)))
+
+
+class SpeechEncoder(nn.Module):
+    """Log-mel at 100 Hz to one token a frame at 25 Hz: mel (b, 4t, mels) -> (b, t, c)."""
+
+    def __init__(self, config: MotionNet, width: int = 144):
+        super().__init__()
+        self.listen = nn.Conv1d(config.mels, 96, 5, padding=2)
+        self.halve = nn.Conv1d(96, 96, 5, stride=2, padding=2)
+        self.quarter = nn.Conv1d(96, width, 5, stride=2, padding=2)
+        self.blocks = nn.ModuleList(ConvBlock(width) for _ in range(config.speech_blocks))
+        self.leave = nn.Linear(width, config.control.condition)
+        self.mouth = nn.Linear(width, len(REGIONS["mouth"]))  # the auxiliary head: the mouth by regression
+
+    def forward(self, mel: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (b, t, c) and the auxiliary head's whitened mouth (b, t, 19)."""
+        h = F.gelu(self.listen(mel.transpose(1, 2)))
+        h = self.quarter(F.gelu(self.halve(h))).transpose(1, 2)
+        for block in self.blocks:
+            h = block(h)
+        return self.leave(h), self.mouth(h)
+
+
+class DrivingEncoder(nn.Module):
+    """Whitened driving coefficients and which of them may be heard -> one token a frame: (b, t, k) -> (b, t, c)."""
+
+    def __init__(self, config: MotionNet, coefficients: int):
+        super().__init__()
+        c = config.control.condition
+        self.enter = nn.Linear(2 * coefficients, 2 * c)
+        self.leave = nn.Linear(2 * c, c)
+
+    def forward(self, values: Tensor, heard: Tensor) -> Tensor:
+        """values (b, t, k), heard (t, k) bool. A region that does not listen to the clip leaves no trace in the token."""
+        heard = heard.to(values.dtype).expand_as(values)
+        return self.leave(F.gelu(self.enter(torch.cat([values * heard, heard], dim=-1))))

@@ -1,0 +1,89 @@
+"""Parallel control: one masked selective scan per signal, so that signals do not fight (paper, sections 3.2 and 3.3).
+
+    z' = f1(z)                                 one projection for all branches                 (equation 1)
+    z_in = D(z', M)                            mask-drop: a branch sees its regions' tokens    (equation 5)
+    z_out = SSM(Concat(e_id, e, z_in))         identity and signal tokens join the scan        (equation 6)
+    o = f2(Norm(sum of pasted z_out)) + z      tokens of no open branch keep z                 (equations 3, 4, 7)
+
+A closed gate is a signal that is absent from the call: its branch is not computed.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from actalker.config import Control
+from actalker.scan import selective_scan
+
+
+class ScanUnit(nn.Module):
+    """Selective scan with input-dependent step, B and C, in one or both directions, summed. (b, l, d) -> (b, l, d)."""
+
+    def __init__(self, config: Control):
+        super().__init__()
+        d, s, r, k = config.width, config.state, config.step_rank, config.directions
+        self.splits = (r, s, s)
+        self.project = nn.Parameter(torch.randn(k, r + 2 * s, d) / math.sqrt(d))
+        self.step = nn.Parameter(torch.randn(k, d, r) / math.sqrt(r))
+        first_steps = torch.exp(torch.rand(k, d) * math.log(100) + math.log(1e-3))  # Mamba: log-uniform in [1e-3, 1e-1]
+        self.step_bias = nn.Parameter(first_steps + torch.log(-torch.expm1(-first_steps)))  # inverse of softplus
+        self.A_log = nn.Parameter(torch.arange(1, s + 1).float().log().repeat(k, d, 1))
+        self.D = nn.Parameter(torch.ones(k, d))
+
+    def forward(self, x: Tensor) -> Tensor:
+        u = x.transpose(1, 2)  # (b, d, l)
+        return sum(self._directed(u, k) for k in range(len(self.D))).transpose(1, 2)
+
+    def _directed(self, u: Tensor, k: int) -> Tensor:
+        step, B, C = (self.project[k] @ u).split(self.splits, dim=1)
+        options = {"delta_bias": self.step_bias[k], "delta_softplus": True, "reverse": k == 1}
+        return selective_scan(u, self.step[k] @ step, -self.A_log[k].exp(), B, C, self.D[k], **options)
+
+
+class ControlBranch(nn.Module):
+    """One signal: select the tokens of its regions, scan them with the identity and the signal's tokens, paste back."""
+
+    def __init__(self, config: Control):
+        super().__init__()
+        self.condition = nn.Linear(config.condition, config.width)
+        self.scan = ScanUnit(config)
+
+    def forward(self, z: Tensor, identity: Tensor, signal: Tensor, mask: Tensor) -> Tensor:
+        """z (b, t, n, d), identity (b, 1, d), signal (b, t, m, c), mask (t, n) bool -> (b, t, n, d), zero off the mask."""
+        b, t, n, d = z.shape
+        signal = F.silu(self.condition(signal))  # (b, t, m, d)
+        m = signal.shape[2]
+        listening = mask.any(dim=1, keepdim=True).expand(t, m)  # a frame without listeners needs no signal either
+        keep = torch.cat([listening, mask], dim=1).flatten()
+        frames = torch.cat([signal, z], dim=2).flatten(1, 2)  # the spatio-temporal order: frame by frame, signal first
+        scanned = self.scan(torch.cat([identity, frames[:, keep]], dim=1))[:, 1:]
+        pasted = frames.new_zeros(b, t * (m + n), d)
+        pasted[:, keep] = scanned
+        return pasted.unflatten(1, (t, m + n))[:, :, m:]
+
+
+class ParallelControl(nn.Module):
+    """The paper's layer: a branch for each signal, added, normalised, projected and added to the input."""
+
+    def __init__(self, config: Control):
+        super().__init__()
+        d = config.width
+        self.enter = nn.Linear(d, d)
+        self.identity = nn.Linear(config.condition, d)
+        self.branches = nn.ModuleDict({name: ControlBranch(config) for name in config.branches})
+        self.norm = nn.LayerNorm(d)
+        self.leave = nn.Linear(d, d)
+
+    def forward(self, z: Tensor, identity: Tensor, signals: dict[str, Tensor], masks: dict[str, Tensor]) -> Tensor:
+        """z (b, t, n, d), identity (b, c), signals {name: (b, t, m, c)} of the open gates, masks {name: (t, n)}.
+
+        Returns (b, t, n, d) without the residual, zero where no open branch listens.
+        """
+        entered, token = self.enter(z), F.silu(self.identity(identity))[:, None]
+        total = torch.zeros_like(z)
+        for name, signal in signals.items():
+            total = total + self.branches[name](entered, token, signal, masks[name])
+        listened = torch.stack([masks[name] for name in signals]).any(dim=0)[..., None]  # (t, n, 1)
+        return self.leave(self.norm(total)) * listened

@@ -1,0 +1,96 @@
+"""Diffusion as composition (EDM, arXiv 2206.00364): a denoiser is a function (x, sigma) -> denoised, and wrappers keep that shape.
+
+Everything here is for data of unit variance, sigma_data = 1.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from actalker.config import Sampling
+from actalker.model.conditioning import Conditions
+
+Denoise = Callable[[Tensor, Tensor], Tensor]  # x (b, t, k), sigma () -> denoised (b, t, k)
+ConditionalDenoise = Callable[[Tensor, Tensor, Conditions], Tensor]
+
+
+def precondition(network: nn.Module) -> ConditionalDenoise:
+    """Equation 7: D(x) = c_skip x + c_out F(c_in x, c_noise), for sigma (b,) or ()."""
+
+    def denoise(x: Tensor, sigma: Tensor, conditions: Conditions) -> Tensor:
+        sigma = sigma.expand(len(x))
+        s = sigma[:, None, None]
+        c_in = (s**2 + 1).rsqrt()
+        return c_in**2 * x + s * c_in * network(c_in * x, sigma.log() / 4, conditions)
+
+    return denoise
+
+
+def guided(denoise: ConditionalDenoise, forget: Callable[[Conditions], Conditions], scale: float) -> ConditionalDenoise:
+    """Classifier-free guidance: null + scale (conditional - null). At scale 1 there is no second pass."""
+    if scale == 1:
+        return denoise
+
+    def guide(x: Tensor, sigma: Tensor, conditions: Conditions) -> Tensor:
+        null = denoise(x, sigma, forget(conditions))
+        return null + scale * (denoise(x, sigma, conditions) - null)
+
+    return guide
+
+
+def window_starts(length: int, size: int, overlap: int) -> list[int]:
+    """First frames of windows that cover 0..length; the last one ends with the clip."""
+    if length <= size:
+        return [0]
+    return [*range(0, length - size, size - overlap), length - size]
+
+
+def windowed(denoise: ConditionalDenoise, conditions: Conditions, size: int, overlap: int) -> Denoise:
+    """Denoise a clip of any length in overlapping windows, their predictions averaged with weights that fade at the ends.
+
+    Averaging predictions equals averaging Euler steps, which are linear in the prediction.
+    """
+
+    def whole(x: Tensor, sigma: Tensor) -> Tensor:
+        length = x.shape[1]
+        total, weights = torch.zeros_like(x), x.new_zeros(length, 1)
+        for start in window_starts(length, size, overlap):
+            stop = min(start + size, length)
+            edge = torch.arange(1, stop - start + 1)
+            fade = torch.minimum(edge, edge.flip(0)).clamp(max=overlap + 1).to(x)[:, None]
+            total[:, start:stop] += fade * denoise(x[:, start:stop], sigma, conditions.window(start, stop))
+            weights[start:stop] += fade
+        return total / weights
+
+    return whole
+
+
+def sigmas(config: Sampling) -> Tensor:
+    """Equation 5: `steps` noise levels from sigma_max to sigma_min, then 0."""
+    ramp = torch.linspace(0, 1, config.steps)
+    low, high = config.sigma_min ** (1 / config.rho), config.sigma_max ** (1 / config.rho)
+    return torch.cat([(high + ramp * (low - high)) ** config.rho, torch.zeros(1)])
+
+
+def sample_euler(denoise: Denoise, x: Tensor, levels: Tensor, after_step: Callable[[int], None]) -> Tensor:
+    """Deterministic Euler from x = sigma_max · noise. `after_step(i)` may raise to stop."""
+    for i, (sigma, following) in enumerate(zip(levels[:-1], levels[1:], strict=True)):
+        denoised = denoise(x, sigma)
+        x = denoised + (x - denoised) * (following / sigma)
+        after_step(i)
+    return x
+
+
+def loss(
+    denoise: ConditionalDenoise, target: Tensor, sigma: Tensor, noise: Tensor, conditions: Conditions, weight: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Denoising error and error of velocity for target (b, t, k), sigma (b,), weight (t, k) -> two scalars.
+
+    Weighted by sqrt(1 + 1 / sigma²): half-way, in logarithms, between plain error and EDM's unit-variance weight.
+    """
+    error = denoise(target + sigma[:, None, None] * noise, sigma, conditions) - target
+    level = (1 + sigma**-2).sqrt().clamp(max=8)[:, None, None]
+    place = ((error * level) ** 2 * weight).sum() / (weight.sum() * len(target))
+    change = (error * level.clamp(max=3)).diff(dim=1) ** 2 * weight[1:]
+    return place, change.sum() / (weight[1:].sum() * len(target))
