@@ -1,0 +1,346 @@
+"""The speech corpus: sentences spoken by synthesisers, each rendered three times, with the mouth that belongs to it.
+
+A folder holds shards (`shard-00000.npz`, ...). A shard depends only on the seed and its number, so that a build can be
+stopped and continued at any time, and several builds with the same seed agree.
+"""
+
+import json
+import logging
+import os
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from actalker.errors import InputError
+from actalker.signals.audio import log_mel, normalise
+from actalker.training import augment
+from actalker.training.gestures import loudness
+from actalker.training.visemes import PHONES, mouth_motion
+from actalker.training.voices import RATE, TRAINING_VOICES, Phone, Spoken, require_programs, speak
+
+FPS = 25
+MEL_PER_FRAME = 4
+SAMPLES_PER_FRAME = RATE // FPS
+UTTERANCES_PER_SHARD = 24
+RENDERINGS = 3  # the first clean, the others augmented
+WORDLESS_SHARE = 0.06  # items without any speech: they teach the mouth to stay still
+JOINED_SHARE = 0.25  # items of two sentences with a pause between
+SALAD_SHARE = 0.4  # texts of random words, rich in p, b and m
+
+FORTUNES = Path("/usr/share/games/fortunes")
+WORDS = Path("/usr/share/dict/words")
+SALAD_FRAMES = (
+    "the {} {} will {} a {}",
+    "my {} and your {} are {}",
+    "we {} the {}, {}",
+    "{} {} {} {}",
+    "why did the {} {} by the {}?",
+    "{} and {}, but {}",
+    "please {} that {} before {}",
+    "I'm {}, maybe {} or {}",
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """One version of an utterance: mel (4t, 80), mouth (t, 19), loudness (t,), all float16, at 25 frames a second."""
+
+    mel: np.ndarray
+    mouth: np.ndarray
+    loudness: np.ndarray
+    phones: list[Phone]
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One item: voice "none" and an empty text where nobody speaks. The first rendering is clean."""
+
+    voice: str
+    text: str
+    renderings: list[Rendering]
+
+
+@dataclass(frozen=True)
+class CorpusPlan:
+    """What to build; equal plans make equal shards. `texts`: files with one sentence a line instead of Debian's."""
+
+    seed: int = 0
+    voices: dict[str, float] = field(default_factory=lambda: dict(TRAINING_VOICES))
+    texts: tuple[Path, ...] = ()
+    utterances_per_shard: int = UTTERANCES_PER_SHARD
+    wordless_share: float = WORDLESS_SHARE
+
+
+def build_corpus(
+    folder: Path,
+    plan: CorpusPlan,
+    minutes: float,
+    workers: int = 1,
+    progress: Callable[[float], None] = lambda _: None,
+) -> float:
+    """Add shards until the folder holds `minutes` of raw speech; returns how many it holds.
+
+    InputError: a synthesiser or the texts are missing.
+    """
+    require_programs()
+    folder.mkdir(parents=True, exist_ok=True)
+    sentences, words = load_texts(plan.texts)
+    done, shard = sum(map(_shard_minutes, sorted(folder.glob("shard-*.npz")))), 0
+    with ProcessPoolExecutor(workers) as pool:
+        while done < minutes:
+            missing = []
+            while len(missing) < workers:
+                if not _shard_path(folder, shard).exists():
+                    missing.append(shard)
+                shard += 1
+            tasks = [pool.submit(_build_shard, folder, plan, sentences, words, number) for number in missing]
+            done += sum(task.result() for task in tasks)
+            progress(done)
+    return done
+
+
+def load_corpus(folder: Path) -> list[Utterance]:
+    """All utterances of a corpus folder, in order. InputError: no shard there."""
+    paths = sorted(Path(folder).glob("shard-*.npz"))
+    if not paths:
+        raise InputError(f"{folder} holds no corpus shards: build one first.")
+    return [utterance for path in paths for utterance in _read_shard(path)]
+
+
+def load_texts(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Sentences and single words: those of the given files, or of Debian's fortunes and word list."""
+    if paths:
+        sentences = [line.strip() for path in paths for line in path.read_text("utf-8").splitlines() if line.strip()]
+        return sentences, sorted({word for line in sentences for word in re.findall("[a-z]{3,}", line.lower())})
+    for needed, package in ((FORTUNES, "fortunes"), (WORDS, "wamerican")):
+        if not needed.exists():
+            raise InputError(f"{needed} was not found: install the Debian package {package} or give text files.")
+    sources = sorted(path for path in FORTUNES.iterdir() if not path.suffix)
+    sentences = {line for path in sources for line in _sentences_of(path.read_text("utf-8", errors="ignore"))}
+    words = re.findall(r"^[a-z]{3,10}$", WORDS.read_text("utf-8"), re.MULTILINE)
+    return sorted(sentences), words
+
+
+def _sentences_of(fortunes: str) -> list[str]:
+    """Plain sentences of 20 to 95 letters, without the authors' names."""
+    found = []
+    for fortune in fortunes.split("\n%\n"):
+        plain = re.sub(r"\s+", " ", re.sub(r"--.*", "", fortune, flags=re.DOTALL))
+        for sentence in re.split(r"(?<=[.!?;])\s+", plain):
+            ordinary = re.fullmatch(r"[A-Za-z' ,.!?;-]{20,95}", sentence) and sentence != sentence.upper()
+            if ordinary:
+                found.append(sentence.strip(" -"))
+    return found
+
+
+def _draw_text(sentences: list[str], words: list[str], rng: np.random.Generator) -> str:
+    if rng.random() >= SALAD_SHARE:
+        return str(rng.choice(sentences))
+    frame = str(rng.choice(SALAD_FRAMES))
+    return re.sub(r"\{\}", lambda _: _draw_word(words, rng), frame)
+
+
+def _draw_word(words: list[str], rng: np.random.Generator) -> str:
+    """A word; nearly every second time one that needs closed lips."""
+    closing = rng.random() < 0.45
+    for word in rng.choice(words, 20):
+        if not closing or re.search("[pbm]", word):
+            return str(word)
+    return "maybe"
+
+
+@dataclass(frozen=True)
+class _Track:
+    """Speech and everything else apart, (n,) each, so that gestures follow the speech alone."""
+
+    speech: np.ndarray
+    other: np.ndarray
+    phones: list[Phone]
+
+
+def _build_shard(folder: Path, plan: CorpusPlan, sentences: list[str], words: list[str], number: int) -> float:
+    """Write one shard; returns its minutes of raw speech."""
+    rng = np.random.default_rng((plan.seed, number))
+    utterances: list[Utterance] = []
+    seconds, babble = 0.0, augment.coloured_noise(3 * RATE, 1, rng)
+    while len(utterances) < plan.utterances_per_shard:
+        if rng.random() < plan.wordless_share:
+            utterances.append(Utterance("none", "", [_wordless(kind, rng) for kind in _draw_wordless(rng)]))
+            continue
+        voice = str(rng.choice(list(plan.voices), p=_shares(plan.voices)))
+        texts = [_draw_text(sentences, words, rng) for _ in range(1 + (rng.random() < JOINED_SHARE))]
+        try:
+            spoken = [_levelled(speak(voice, text, rng)) for text in texts]
+        except (LookupError, ValueError, subprocess.SubprocessError) as refusal:
+            log.warning("%s could not say %r: %s", voice, texts, refusal)
+            continue
+        renderings = [_render(_padded(spoken, rng), index > 0, babble, rng) for index in range(RENDERINGS)]
+        utterances.append(Utterance(voice, " ".join(texts), renderings))
+        seconds += sum(sentence.seconds for sentence in spoken)
+        babble = spoken[0].samples
+    _write_shard(_shard_path(folder, number), utterances, seconds / 60)
+    return seconds / 60
+
+
+def _shares(voices: dict[str, float]) -> np.ndarray:
+    weights = np.array(list(voices.values()))
+    return weights / weights.sum()
+
+
+def _levelled(spoken: Spoken) -> Spoken:
+    """The same sentence with a peak of 0.5. ValueError: no sound, or a phone without a mouth shape."""
+    peak = np.abs(spoken.samples).max(initial=0.0)
+    if peak < 0.01 or spoken.seconds < 0.3:
+        raise ValueError("no sound came out")
+    if unknown := {name for _, _, name in spoken.phones} - PHONES:
+        raise ValueError(f"no mouth shape for {sorted(unknown)}")
+    return Spoken(spoken.voice, spoken.text, spoken.samples / (2 * peak), spoken.phones)
+
+
+def _padded(sentences: list[Spoken], rng: np.random.Generator) -> _Track:
+    """The sentences with silence before, between and after; some of the silences hold a breath or a click."""
+    speech, other, phones = [], [], []
+    start = 0.0
+    for spoken in [None, *[part for sentence in sentences for part in (sentence, None)]]:
+        if spoken is None:
+            samples = np.zeros(int(rng.uniform(0.1, 1.2) * RATE), np.float32)
+            noise, sounds = _mouth_noises(len(samples), rng), [(0.0, len(samples) / RATE, "SIL")]
+        else:
+            samples, noise, sounds = spoken.samples, np.zeros_like(spoken.samples), spoken.phones
+        speech.append(samples)
+        other.append(noise)
+        phones += [(start + begin, start + end, name) for begin, end, name in sounds]
+        start += len(samples) / RATE
+    return _Track(np.concatenate(speech), np.concatenate(other), phones)
+
+
+def _mouth_noises(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Silence (count,) that may hold a breath and a click; the mouth does not follow either."""
+    sound = np.zeros(count, np.float32)
+    if rng.random() < 0.4 and count > 0.4 * RATE:
+        _add_breath(sound, rng)
+    if rng.random() < 0.2:
+        start = rng.integers(0, count - 100)
+        click = rng.normal(size=80) * np.exp(-np.arange(80) / 15)
+        sound[start : start + 80] += rng.uniform(0.01, 0.1) * click
+    return sound
+
+
+def _add_breath(sound: np.ndarray, rng: np.random.Generator) -> None:
+    count = int(rng.uniform(0.2, 0.38) * RATE)
+    start = rng.integers(0, len(sound) - count)
+    sound[start : start + count] += (
+        rng.uniform(0.002, 0.012) * augment.coloured_noise(count, 1, rng) * np.hanning(count)
+    )
+
+
+def _draw_wordless(rng: np.random.Generator) -> list[str]:
+    return list(rng.choice(["silence", "noise", "music", "breaths", "clicks"], RENDERINGS))
+
+
+def _wordless(kind: str, rng: np.random.Generator) -> Rendering:
+    """A recording of 2 to 5 seconds in which nobody speaks."""
+    count = int(rng.uniform(2, 5) * RATE)
+    sound = np.zeros(count, np.float32)
+    if kind == "music":
+        sound = _music(count, rng)
+    for _ in range(int(rng.integers(1, 4)) if kind == "breaths" else 0):
+        _add_breath(sound, rng)
+    if kind == "clicks":
+        sound[rng.integers(0, count, 4)] = rng.uniform(-0.5, 0.5, 4)
+    if kind != "silence" or rng.random() < 0.5:
+        sound = sound + augment.coloured_noise(count, rng.uniform(0, 2), rng) * 10 ** rng.uniform(-4.5, -1.3)
+    return _rendered(_Track(np.zeros_like(sound), sound, [(0.0, count / RATE, "SIL")]), sound)
+
+
+def _music(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Notes of a few harmonics, a quarter of a second or longer each."""
+    times = np.arange(count) / RATE
+    sound = np.zeros(count, np.float32)
+    for begin in np.arange(0, times[-1], rng.uniform(0.25, 0.8)):
+        pitch = 110 * 2 ** (rng.integers(0, 30) / 12)
+        envelope = np.where(times >= begin, np.exp(-(times - begin) * rng.uniform(1, 6)), 0)
+        tone = sum(np.sin(2 * np.pi * pitch * k * times) / k**1.5 for k in range(1, 6))
+        sound += (0.1 * envelope * tone).astype(np.float32)
+    return sound
+
+
+def _render(track: _Track, hard: bool, babble: np.ndarray, rng: np.random.Generator) -> Rendering:
+    if not hard:
+        mixture = track.speech + track.other
+        return _rendered(track, mixture + rng.normal(0, 10 ** rng.uniform(-4.5, -3), len(mixture)))
+    stretch = augment.drawn_stretch(rng)
+    factor = stretch / augment.RESAMPLE_STEPS
+    phones = [(start * factor, end * factor, name) for start, end, name in track.phones]
+    slower = _Track(augment.resampled(track.speech, stretch), augment.resampled(track.other, stretch), phones)
+    return _rendered(slower, augment.distorted(slower.speech + slower.other, babble, rng))
+
+
+def _rendered(track: _Track, mixture: np.ndarray) -> Rendering:
+    """Features and targets of `mixture` cut to whole frames; the targets come from the track alone."""
+    frames = len(mixture) // SAMPLES_PER_FRAME
+    whole = mixture[: frames * SAMPLES_PER_FRAME].astype(np.float32)
+    return Rendering(
+        mel=normalise(log_mel(whole)).astype(np.float16),
+        mouth=mouth_motion(track.phones, frames / FPS, FPS).astype(np.float16),
+        loudness=loudness(track.speech, frames, FPS, RATE).astype(np.float16),
+        phones=track.phones,
+    )
+
+
+def _shard_path(folder: Path, number: int) -> Path:
+    return folder / f"shard-{number:05d}.npz"
+
+
+def _write_shard(path: Path, utterances: list[Utterance], minutes: float) -> None:
+    """Arrays of all renderings end to end, and an index that tells them apart. Nothing is left when it fails."""
+    renderings = [rendering for utterance in utterances for rendering in utterance.renderings]
+    index = {
+        "minutes": minutes,
+        "frames": [len(rendering.mouth) for rendering in renderings],
+        "phones": [rendering.phones for rendering in renderings],
+        "utterances": [{"voice": item.voice, "text": item.text, "count": len(item.renderings)} for item in utterances],
+    }
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(
+            file,
+            index=np.array(json.dumps(index)),
+            mel=np.concatenate([rendering.mel for rendering in renderings]),
+            mouth=np.concatenate([rendering.mouth for rendering in renderings]),
+            loudness=np.concatenate([rendering.loudness for rendering in renderings]),
+        )
+    os.replace(part, path)
+
+
+def _shard_minutes(path: Path) -> float:
+    with np.load(path) as shard:
+        return json.loads(str(shard["index"]))["minutes"]
+
+
+def _read_shard(path: Path) -> list[Utterance]:
+    with np.load(path) as shard:
+        index = json.loads(str(shard["index"]))
+        mel, mouth, loud = shard["mel"], shard["mouth"], shard["loudness"]
+    ends = np.cumsum(index["frames"])
+    renderings = [
+        Rendering(
+            mel[MEL_PER_FRAME * (end - count) : MEL_PER_FRAME * end],
+            mouth[end - count : end],
+            loud[end - count : end],
+            [tuple(phone) for phone in phones],
+        )
+        for end, count, phones in zip(ends, index["frames"], index["phones"], strict=True)
+    ]
+    remaining = iter(renderings)
+    return [
+        Utterance(item["voice"], item["text"], [next(remaining) for _ in range(item["count"])])
+        for item in index["utterances"]
+    ]
