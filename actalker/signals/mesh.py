@@ -1,7 +1,7 @@
 """The topology of the 478-point face mesh: named vertex chains, the triangles, and the left-right mirror.
 
-Chains run from image left to image right, which is from the subject's right to the subject's left. Upper and lower chains of one
-opening share their two end vertices.
+Lip chains run from image left to image right, which is from the subject's right to the subject's left. The upper and
+the lower chain of an opening share their two end vertices.
 """
 
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ def _stored() -> dict[str, np.ndarray]:
 
 
 def canonical_face() -> np.ndarray:
-    """(478, 3) mean face, exactly symmetric in x: unit = distance between outer eye corners; x right, y down, z away."""
+    """(478, 3) mean face, mirror-symmetric; unit = distance of the outer eye corners; x right, y down, z away."""
     return _stored()["points"]
 
 

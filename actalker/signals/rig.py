@@ -1,0 +1,106 @@
+"""The rig: a deformation basis on one person's face mesh, one shape for every mesh coefficient.
+
+Face units: 1 = distance between the outer eye corners; x right, y down, z away; the head upright and frontal.
+"""
+
+import numpy as np
+from scipy.sparse import coo_matrix, diags, identity
+from scipy.sparse.linalg import splu
+
+from actalker.config import COEFFICIENTS, INDEX
+from actalker.signals import mesh, shapes
+
+
+def procrustes(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+    """(rotation (3, 3), scale, translation (3,)) with target ~ scale * source @ rotation.T + translation."""
+    source_mean, target_mean = source.mean(0), target.mean(0)
+    source, target = source - source_mean, target - target_mean
+    left, stretch, right = np.linalg.svd(target.T @ source)
+    handedness = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
+    rotation = left * handedness @ right
+    scale = float((stretch * handedness).sum() / (source**2).sum())
+    return rotation, scale, target_mean - scale * rotation @ source_mean
+
+
+def head_rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """(3, 3) rotation for degrees: face to image right, looking down, and clockwise on screen are positive."""
+    (cy, cp, cr), (sy, sp, sr) = np.cos(np.radians([yaw, pitch, roll])), np.sin(np.radians([yaw, pitch, roll]))
+    turn = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
+    nod = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
+    tilt = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    return tilt @ nod @ turn
+
+
+class BiharmonicFill:
+    """Spreads displacements of some vertices over the whole skin with the least bending."""
+
+    def __init__(self, points: np.ndarray):
+        corners = mesh.triangles()
+        edges = np.unique(np.sort(np.vstack([corners[:, :2], corners[:, 1:], corners[:, ::2]]), axis=1), axis=0)
+        lengths = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
+        pull = 1 / np.maximum(lengths, 1e-3)
+        size = (mesh.SKIN_VERTICES, mesh.SKIN_VERTICES)
+        near = coo_matrix((np.r_[pull, pull], (edges.T.ravel(), edges[:, ::-1].T.ravel())), shape=size).tocsr()
+        laplacian = identity(mesh.SKIN_VERTICES) - diags(1 / near.sum(1).A1) @ near
+        self._bending = (laplacian.T @ laplacian + 1e-9 * identity(mesh.SKIN_VERTICES)).tocsc()
+
+    def __call__(self, handles: shapes.Handles) -> np.ndarray:
+        """(478, 3) displacements, exactly the given ones at the handles and zero for the irises."""
+        known = np.array(sorted(handles))
+        free = np.setdiff1d(np.arange(mesh.SKIN_VERTICES), known)
+        filled = np.zeros((mesh.VERTICES, 3))
+        filled[known] = [handles[vertex] for vertex in known]
+        rows = self._bending[free]
+        filled[free] = splu(rows[:, free].tocsc()).solve(-rows[:, known] @ filled[known])
+        return filled
+
+
+def _jaw_follows(fill: BiharmonicFill) -> np.ndarray:
+    weights = fill({vertex: np.full(3, weight) for vertex, weight in shapes.JAW_FOLLOWS.items()})
+    return np.clip(weights[:, 0], 0, 1.02)
+
+
+class Rig:
+    """One person's neutral face and what each coefficient does to it.
+
+    points: (478, 3) mesh in pixels of a picture, z in the same unit. Afterwards `neutral` (478, 3), `basis` (38, 478, 3)
+    and `seal` (478, 3), which closes an open mouth, are in face units; `scale` is the length of a face unit in pixels.
+    """
+
+    def __init__(self, points: np.ndarray):
+        rigid = list(mesh.RIGID)
+        self.rotation, self.scale, self.translation = procrustes(mesh.canonical_face()[rigid], points[rigid])
+        self.neutral = self.to_face(points)
+        fill = BiharmonicFill(self.neutral)
+        self._anatomy = shapes.Anatomy(self.neutral, _jaw_follows(fill))
+        self.basis = self._build_basis(fill)
+        self.seal = fill(shapes.SEAL(self._anatomy))
+
+    def deform(self, values: np.ndarray) -> np.ndarray:
+        """(478, 3) face in face units for coefficients (38,); pose coefficients have no effect here."""
+        return self.neutral + np.tensordot(values, self.basis, 1)
+
+    def to_image(self, points: np.ndarray) -> np.ndarray:
+        """Points (n, 3) in face units to pixels."""
+        return self.scale * points @ self.rotation.T + self.translation
+
+    def to_face(self, points: np.ndarray) -> np.ndarray:
+        """Points (n, 3) in pixels to face units."""
+        return (points - self.translation) @ self.rotation / self.scale
+
+    def jaw_swing(self, points: np.ndarray, amount: float) -> np.ndarray:
+        """Points (n, 3) in face units that are fixed to the lower jaw, carried by jawOpen = amount."""
+        return self._anatomy.jaw_swing(points, amount)
+
+    def _build_basis(self, fill: BiharmonicFill) -> np.ndarray:
+        face, basis = self._anatomy, np.zeros((len(COEFFICIENTS), mesh.VERTICES, 3))
+        basis[INDEX["jawOpen"]] = face.jaw_motion() + fill(shapes.NARROW_CORNERS(face))
+        basis[INDEX["jawLeft"], :, 0] = shapes.JAW_SIDEWAYS * face.jaw_follows
+        basis[INDEX["gazeX"], mesh.SKIN_VERTICES :, 0] = shapes.GAZE_RIGHT
+        basis[INDEX["gazeY"], mesh.SKIN_VERTICES :, 1] = shapes.GAZE_DOWN
+        for name, shape in shapes.SYMMETRIC_SHAPES.items():
+            basis[INDEX[name]] = fill(shape(face))
+        for name, shape in shapes.ONE_SIDED_SHAPES.items():
+            basis[INDEX[name + "Left"]] = fill(shape(face))
+            basis[INDEX[name + "Right"]] = fill(shape.on_the_right(face))
+        return basis
