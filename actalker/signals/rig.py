@@ -63,8 +63,8 @@ def _jaw_follows(fill: BiharmonicFill) -> np.ndarray:
 class Rig:
     """One person's neutral face and what each coefficient does to it.
 
-    points: (478, 3) mesh in pixels of a picture, z in the same unit. Afterwards `neutral` (478, 3), `basis` (38, 478, 3)
-    and `seal` (478, 3), which closes an open mouth, are in face units; `scale` is the length of a face unit in pixels.
+    points: (478, 3) mesh in pixels of a picture, z in the same unit. `neutral` (478, 3), `basis` (38, 478, 3) and
+    `seal` (478, 3), which closes an open mouth, are in face units; `scale` is the length of a face unit in pixels.
     """
 
     def __init__(self, points: np.ndarray):

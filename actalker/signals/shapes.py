@@ -1,7 +1,7 @@
 """What each coefficient does to a face at full strength, as displacements of a few handle vertices.
 
-Units are face units (1 = distance between the outer eye corners). A shape function names only the vertices it knows about;
-the rig fills in the rest smoothly. One-sided shapes are written for the subject's left, which is image right.
+Units are face units (1 = distance between the outer eye corners). A shape function names only the vertices it knows
+about; the rig fills in the rest smoothly. One-sided shapes are written for the subject's left, which is image right.
 """
 
 from collections.abc import Callable, Iterable
@@ -57,7 +57,8 @@ def along(chain: tuple[int, ...], *profile: float) -> dict[int, float]:
     return dict(zip(chain, weights, strict=True))
 
 
-# How far each vertex follows the jaw's rotation. The two lips must part quickly beside the corner, or the mouth opens as a letter-box.
+# How far each vertex follows the jaw's rotation.
+# The two lips must part quickly beside the corner, or the mouth opens as a letter-box.
 JAW_FOLLOWS: dict[int, float] = {
     **dict.fromkeys(UPPER_FACE, 0.0),
     **dict.fromkeys(CHIN_FRONT + CHIN_BASE, 1.0),
@@ -191,19 +192,8 @@ def _mouth_smile(face: Anatomy) -> Handles:
     pull = np.clip((position + 0.25) / 1.25, 0, 1) ** 1.6
     curl = np.select([np.isin(lips, UPPER_LIP), np.isin(lips, LOWER_LIP)], [0.012, 0.004], 0.0)
     curl = curl * (1 - np.abs(position)) * (position > -0.3)
-    cheek = {
-        280: 0.05,
-        425: 0.055,
-        411: 0.05,
-        266: 0.04,
-        330: 0.035,
-        352: 0.03,
-        376: 0.02,
-        436: 0.065,
-        427: 0.06,
-        416: 0.045,
-    }
-    lift = np.array(list(cheek.values()))
+    cheek = (280, 425, 411, 266, 330, 352, 376, 436, 427, 416)
+    lift = np.array([0.05, 0.055, 0.05, 0.04, 0.035, 0.03, 0.02, 0.065, 0.06, 0.045])
     return {
         **move(lips, right=0.095 * pull, up=0.075 * pull + curl, forward=-0.035 * pull),
         **move(cheek, right=0.35 * lift, up=lift, forward=0.25 * lift),
