@@ -1,4 +1,4 @@
-"""Speech: samples at 16 kHz and their normalised log-mel spectrogram at 100 Hz, the same for training and for serving."""
+"""Speech: samples at 16 kHz and their normalised log-mel spectrogram at 100 Hz, one code for training and serving."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ def read_speech(path: str | Path) -> Speech:
 def log_mel(samples: np.ndarray) -> np.ndarray:
     """Logarithm of the mel power spectrum.
 
-    Samples (n,) at 16 kHz -> (ceil(n / 160), 80) float32. Row i is centred on sample 160 i; outside the recording is silence.
+    Samples (n,) at 16 kHz -> (ceil(n / 160), 80) float32. Row i is centred on sample 160 i, silence around.
     """
     rows = -(-len(samples) // HOP)
     blocks = [np.log(power @ _filters() + POWER_FLOOR) for power in _power_blocks(samples, rows)]
@@ -77,8 +77,8 @@ def normalise(mel: np.ndarray) -> np.ndarray:
         shortfall max(0, -6.5 - 95th percentile of p over the active rows)
         result    max(relative - colour - shortfall, -8) / 2.5
 
-    Speech from about -45 dBFS upwards has no shortfall, so its loudness does not matter. What is quieter stays as much below
-    speech as it is: noise at -60 dBFS is not lifted, and digital silence is exactly -3.2 throughout.
+    Speech from about -45 dBFS upwards has no shortfall, so its loudness does not matter. What is quieter stays as much
+    below speech as it is: noise at -60 dBFS is not lifted, and digital silence is exactly -3.2 throughout.
     """
     if len(mel) == 0:
         return np.zeros((0, BINS), np.float32)
