@@ -176,7 +176,7 @@ def _add_blinks(motion: np.ndarray, fps: float, rng: np.random.Generator) -> Non
 
 def _pose_track(frames: int, limit: float, fps: float, rng: np.random.Generator) -> np.ndarray:
     """Held poses with quick turns between them plus a slow drift; how much of each differs from driver to driver."""
-    turns = _held(frames, lambda: rng.uniform(-1, 1), rng.uniform(0.6, 2.5), rng.uniform(0.25, 0.7), fps, rng)
+    turns = _held_poses(frames, rng.uniform(0.6, 2.5), rng.uniform(0.35, 0.9), fps, rng)
     drift = smooth_noise(frames, rng.uniform(0.6, 1.5) * fps, rng)
     track = rng.choice([0.0, 0.5, 1.0]) * turns + rng.uniform(0.05, 0.5) * drift
     return limit * np.tanh(1.2 * track)
@@ -207,27 +207,33 @@ def smooth_noise(frames: int, scale: float, rng: np.random.Generator) -> np.ndar
     return noise * np.sqrt(2 * np.sqrt(np.pi) * scale)
 
 
-def _bump(frames: int, peak: int, rise: float, fall: float) -> np.ndarray:
-    """0 except around `peak`: a cosine rise of `rise` frames to 1 there and a cosine fall of `fall` frames."""
+def _bump(frames: int, peak: float, rise: float, fall: float, hold: float = 0.0) -> np.ndarray:
+    """0, a cosine rise of `rise` frames to 1 at `peak`, `hold` frames there, and a cosine fall of `fall` frames."""
     away = np.arange(frames) - peak
-    share = np.clip(np.where(away < 0, 1 + away / rise, 1 - away / fall), 0, 1)
+    share = np.clip(np.where(away < 0, 1 + away / rise, 1 - (away - hold) / fall), 0, 1)
     return 0.5 - 0.5 * np.cos(np.pi * share)
 
 
 def _pulses(frames: int, fps: float, rng: np.random.Generator, every: float) -> np.ndarray:
-    """Now and then from 0 to 1, held, and back, about once in `every` seconds: (frames,) in [0, 1]."""
-    return _held(frames, lambda: float(rng.random() < 0.4), 0.4 * every, rng.uniform(0.15, 0.5), fps, rng)
+    """Now and then up to 1, held there for up to 1.5 seconds, and back, about once in `every` seconds: (frames,)."""
+    track = np.zeros(frames)
+    peak = rng.uniform(-0.5, 1.0) * every * fps
+    while peak < frames:
+        rise, fall, hold = rng.uniform((0.15, 0.2, 0.0), (0.5, 0.6, 1.5)) * fps
+        track += _bump(frames, peak, rise, fall, hold)
+        peak += hold + fall + rise + rng.exponential(every) * fps
+    return np.minimum(track, 1.0)
 
 
-def _held(frames: int, draw, hold: float, move: float, fps: float, rng: np.random.Generator) -> np.ndarray:
-    """A track that holds a drawn value for about `hold` seconds, then moves to the next in `move` seconds."""
-    track, frame, value = np.full(frames, draw(), float), 0.0, 0.0
-    value = track[0] if frames else 0.0
-    while (frame := frame + (rng.gamma(3, hold / 3) + move) * fps) < frames:
-        target = draw()
-        share = np.clip((np.arange(frames) - frame) / (move * fps), 0, 1)
+def _held_poses(frames: int, hold: float, move: float, fps: float, rng: np.random.Generator) -> np.ndarray:
+    """A track in [-1, 1] that holds a value for about `hold` seconds, then moves to the next within `move` seconds."""
+    value = rng.uniform(-1, 1)
+    track, start = np.full(frames, value), rng.gamma(3, hold / 3) * fps
+    while start < frames:
+        target = rng.uniform(-1, 1)
+        share = np.clip((np.arange(frames) - start) / (move * fps), 0, 1)
         track += (target - value) * share * share * (3 - 2 * share)
-        value = target
+        value, start = target, start + (move + rng.gamma(3, hold / 3)) * fps
     return track
 
 
