@@ -40,12 +40,10 @@ def read_metadata(path: Path) -> tuple[MotionNet, dict]:
         control = Control(**control | {"branches": tuple(control["branches"])})  # JSON has no tuples
         return MotionNet(control=control, **config), json.loads(metadata["facts"])
     except FileNotFoundError:
-        raise InputError(
-            f"No checkpoint at {path}; train one with `actalker train` or set ACTALKER_CHECKPOINTS."
-        ) from None
+        raise InputError(f"There is no checkpoint at {path}; train one or set ACTALKER_CHECKPOINTS.") from None
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path.name} is not a checkpoint of this program ({error}); give one made by `train`."
+            f"{path.name} is not a checkpoint of this program ({error}); give one that it made."
         ) from error
 
 

@@ -1,4 +1,5 @@
 """Networks and the diffusion around them: tensors in, tensors out.
 
-Letters: b clips, t frames, n tokens of a frame, l tokens of a sequence, d width, s state size, k coefficients, c channels.
+Letters: b clips, t frames, n tokens of a frame, l tokens of a sequence, d width, s state size, k coefficients,
+c channels of a condition.
 """

@@ -1,4 +1,4 @@
-"""What a denoiser is told: speech, driving motion and the photo's shape as tokens, and which regions listen to which."""
+"""What a denoiser is told: speech, driving motion, the photo's shape as tokens, and which region listens to which."""
 
 from dataclasses import dataclass, replace
 
@@ -82,6 +82,6 @@ class DrivingEncoder(nn.Module):
         self.leave = nn.Linear(2 * c, c)
 
     def forward(self, values: Tensor, heard: Tensor) -> Tensor:
-        """values (b, t, k), heard (t, k) bool. A region that does not listen to the clip leaves no trace in the token."""
+        """values (b, t, k), heard (t, k) bool. What is not heard leaves no trace in the token."""
         heard = heard.to(values.dtype).expand_as(values)
         return self.leave(F.gelu(self.enter(torch.cat([values * heard, heard], dim=-1))))

@@ -51,7 +51,7 @@ class ControlBranch(nn.Module):
         self.scan = ScanUnit(config)
 
     def forward(self, z: Tensor, identity: Tensor, signal: Tensor, mask: Tensor) -> Tensor:
-        """z (b, t, n, d), identity (b, 1, d), signal (b, t, m, c), mask (t, n) bool -> (b, t, n, d), zero off the mask."""
+        """z (b, t, n, d), identity (b, 1, d), signal (b, t, m, c), mask (t, n) -> (b, t, n, d), zero off the mask."""
         b, t, n, d = z.shape
         signal = F.silu(self.condition(signal))  # (b, t, m, d)
         m = signal.shape[2]

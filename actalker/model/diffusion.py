@@ -1,6 +1,7 @@
-"""Diffusion as composition (EDM, arXiv 2206.00364): a denoiser is a function (x, sigma) -> denoised, and wrappers keep that shape.
+"""Diffusion as composition (EDM, arXiv 2206.00364).
 
-Everything here is for data of unit variance, sigma_data = 1.
+A denoiser is a function (x, sigma) -> denoised; guidance and windows are wrappers of that shape. Everything here is for
+data of unit variance, sigma_data = 1.
 """
 
 from collections.abc import Callable
@@ -47,7 +48,7 @@ def window_starts(length: int, size: int, overlap: int) -> list[int]:
 
 
 def windowed(denoise: ConditionalDenoise, conditions: Conditions, size: int, overlap: int) -> Denoise:
-    """Denoise a clip of any length in overlapping windows, their predictions averaged with weights that fade at the ends.
+    """Denoise a clip of any length in overlapping windows, averaged with weights that fade at their ends.
 
     Averaging predictions equals averaging Euler steps, which are linear in the prediction.
     """

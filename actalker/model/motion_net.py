@@ -1,7 +1,7 @@
-"""MotionNet: the embedded tier's denoiser. Tokens are frames × regions, so mask-drop gives each signal its own regions.
+"""MotionNet: the embedded tier's denoiser. Tokens are frames × regions: mask-drop gives each signal its own.
 
-Attention runs over the frames of one region and the scan of a branch over the regions of one signal: a region never sees
-another signal than its own, also in joint mode.
+Attention runs over the frames of one region and the scan of a branch over the regions of one signal: a region never
+sees another signal than its own, also in joint mode.
 """
 
 import torch
@@ -22,7 +22,7 @@ def sinusoids(x: Tensor, width: int) -> Tensor:
 
 
 def rotary(x: Tensor) -> Tensor:
-    """Rotary positions (arXiv 2104.09864): x (b, heads, t, d) with pairs (i, i + d/2) turned by t times their frequency."""
+    """Rotary positions (arXiv 2104.09864): in x (b, heads, t, d) each pair (i, i + d/2) turns with t."""
     t, half = x.shape[-2], x.shape[-1] // 2
     frequency = 100.0 ** (-torch.arange(half, device=x.device) / half)
     angle = torch.arange(t, device=x.device)[:, None] * frequency
@@ -108,12 +108,12 @@ class MotionDenoiser(nn.Module):
         return values * self.std + self.mean
 
     def condition(
-        self, shape: Tensor, masks: dict[str, Tensor], mel: Tensor | None = None, driving: Tensor | None = None
+        self, shape: Tensor, masks: dict[str, Tensor], speech: Tensor | None = None, driving: Tensor | None = None
     ) -> Conditions:
-        """shape (b, 8), masks of the open gates {name: (t, n)}, mel (b, 4t, mels), driving (b, t, k) as coefficients."""
+        """shape (b, 8), masks of the open gates {name: (t, n)}, speech tokens (b, t, c), driving (b, t, k)."""
         signals = {}
         if "audio" in masks:
-            signals["audio"] = self.speech(mel)[0][:, :, None]
+            signals["audio"] = speech[:, :, None]
         if "video" in masks:
             heard = coefficient_mask(masks["video"])
             signals["video"] = self.driving(self.whiten(driving), heard)[:, :, None]

@@ -1,8 +1,8 @@
 """The selective scan on a CPU: plain loops that LLVM vectorises over contiguous channels, forward and backward.
 
-Arrays are channel-last inside: u, dt, y (b, l, d); A (n, d); B, C (b, l, n). A task is one clip and one block of channels,
-so tasks share nothing but the partial sums of dB and dC, which have a slot for each block. Threads come from a pool rather
-than numba's own: its OpenMP layer kills forked children and its work queue aborts on concurrent callers.
+Arrays are channel-last inside: u, dt, y (b, l, d); A (n, d); B, C (b, l, n). A task is one clip and one block of
+channels, so tasks share nothing but the partial sums of dB and dC, which have a slot for each block. Threads come from
+a pool rather than numba's own: its OpenMP layer kills forked children and its work queue aborts on concurrent callers.
 """
 
 import os
@@ -113,7 +113,7 @@ def _backward(u, dt, A2, B, C, dy, du, ddt, dA, dB, dC, first, stop):
 
 
 @lru_cache(maxsize=1)
-def _pool(pid: int) -> ThreadPoolExecutor:  # one for each process, so that a forked child makes its own
+def _pool(_pid: int) -> ThreadPoolExecutor:  # one for each process, so that a forked child makes its own
     return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="scan")
 
 
@@ -173,8 +173,8 @@ class _Scan(torch.autograd.Function):
         return du, ddt, dA.sum(0), dB, dC
 
 
-def scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-    """u, delta (b, d, l), A (d, n), B, C (b, g, n, l) -> y (b, d, l), last state (b, d, n), which carries no gradient."""
+def scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, _state: Tensor | None) -> tuple[Tensor, Tensor]:
+    """u, delta (b, d, l), A (d, n), B, C (b, g, n, l) -> y (b, d, l), last state (b, d, n) without gradient."""
     by_token = [x.transpose(-1, -2).contiguous() for x in (u, delta, B, C)]
     y, last = _Scan.apply(*by_token[:2], A.T.contiguous(), *by_token[2:])
     return y.transpose(1, 2), last.transpose(1, 2)

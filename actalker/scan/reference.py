@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-def refuses(u: Tensor, initial_state: Tensor | None) -> str | None:
+def refuses(_u: Tensor, _initial_state: Tensor | None) -> str | None:
     """Never: the definition takes every shape, dtype and device."""
     return None
 

@@ -54,12 +54,6 @@ EXPRESSIONS: tuple[dict[str, float], ...] = (
     {"jawOpen": 1.0},
 )
 
-# What a face tracker keeps of a motion: range of gains. Poses are nearly exact, subtle shapes are mostly lost.
-POSE_GAIN = (0.85, 1.05)
-CLEAR_GAIN = (0.65, 1.0)
-FAINT_GAIN = (0.2, 0.7)
-FAINT = frozenset({"eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "noseSneer", "cheekPuff"})
-
 
 def loudness(samples: np.ndarray, frames: int, fps: float, rate: int = 16000) -> np.ndarray:
     """Level of speech per frame, (frames,) float32: 1 at its loud end, 0 from 40 dB below that, all 0 for silence."""
@@ -108,21 +102,13 @@ def driver(frames: int, fps: float, rng: np.random.Generator, mouth: np.ndarray 
 
 
 def measured(motion: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What a face tracker would report of `motion` (t, 38): weaker, biased, smoothed, jittery, with bridged gaps."""
-    gains = np.array([rng.uniform(*_gain_range(name)) for name in COEFFICIENTS])
+    """What a calibrated face tracker reports of `motion` (t, 38): jittery, a little smoothed, with bridged gaps."""
     units = np.array([DRIVER_RANGE.get(name, 1.0) for name in COEFFICIENTS])
-    offset = rng.normal(0, 0.02, len(units)) * units
     jitter = rng.normal(0, rng.uniform(0.005, 0.03), motion.shape) * units
-    seen = gaussian_filter1d(motion * gains + offset + jitter, 0.7, axis=0, mode="nearest")
+    seen = gaussian_filter1d(motion + jitter, 0.7, axis=0, mode="nearest")
     if rng.random() < 0.25:
         _bridge_gap(seen, rng)
     return np.where(IS_POSE, seen, np.clip(seen, LOWEST, 1.0)).astype(np.float32)
-
-
-def _gain_range(name: str) -> tuple[float, float]:
-    if name in REGIONS["head"]:
-        return POSE_GAIN
-    return FAINT_GAIN if name in FAINT else CLEAR_GAIN
 
 
 def _bridge_gap(seen: np.ndarray, rng: np.random.Generator) -> None:

@@ -1,0 +1,208 @@
+"""The command: `actalker` (= `python -m actalker`) with the verbs animate, measure, train and doctor.
+
+Results go to stdout, with --json as exactly one object; progress and messages go to stderr. Exit 0 on success, 2 on bad
+input with one sentence that says what was found and what to do.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from actalker.config import PRESETS, REGIONS, SOURCES, MotionNet, Training
+from actalker.errors import InputError
+
+ASSETS = Path(__file__).parents[1] / "assets"
+EXAMPLE = {"photo": "faces/astronaut.jpg", "speech": "speech/welcome.wav", "driving": "drivers/curious.mp4"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(message)s")
+    try:
+        report, text = options.run(options)
+    except InputError as error:
+        print(f"actalker {options.verb}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"actalker {options.verb}: stopped; nothing was written.", file=sys.stderr)
+        return 130
+    print(json.dumps(report) if options.json else text)
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a mistake in one sentence, without the usage."""
+
+    def error(self, message: str) -> None:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help.\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="actalker", description="A photo, a voice and a clip become a talking video.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, add, run, summary in (
+        ("animate", _add_animate, _animate, "make a video from a photo with speech, a driving clip or both"),
+        ("measure", _add_measure, _measure, "read the facial motion in a video into an .npz file"),
+        ("train", _add_train, _train, "train the embedded tier's model; run again to continue"),
+        ("doctor", _add_nothing, _doctor, "say what is installed and what is missing"),
+    ):
+        verb = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        add(verb)
+        verb.add_argument("--json", action="store_true", help="print the result as one JSON object")
+        verb.add_argument("--verbose", action="store_true", help="log what is going on")
+        verb.set_defaults(run=run)
+    return parser
+
+
+def _add_animate(verb: argparse.ArgumentParser) -> None:
+    from actalker.pipelines.stages import Request
+
+    verb.add_argument("--photo", type=Path, metavar="P", help="picture with a face")
+    verb.add_argument("--speech", type=Path, metavar="S", help="any audio, or a video with sound")
+    verb.add_argument("--driving", type=Path, metavar="D", help="video of a face")
+    verb.add_argument("--example", action="store_true", help="use the files that ship with the program")
+    verb.add_argument("--recipe", type=Path, metavar="R", help="make the video of a recipe again")
+    verb.add_argument("--out", type=Path, required=True, metavar="O.mp4", help="the video to write")
+    verb.add_argument("--motion-out", type=Path, metavar="M.npz", help="also write the motion")
+    verb.add_argument("--preset", choices=PRESETS, help="who moves what; without it, what suits the given files")
+    regions, sources = ", ".join(REGIONS), ", ".join(SOURCES)
+    verb.add_argument(
+        "--region",
+        action="append",
+        default=[],
+        type=_region,
+        metavar="REGION=SOURCE",
+        help=f"change one region of the preset: {regions} = {sources}",
+    )
+    kinds = {"fps": _fps, "size": _size, "steps": int, "seed": int, "face": int}
+    for name, setting in Request.__dataclass_fields__.items():
+        if "help" in setting.metadata:
+            default = "" if setting.default is None else f" (default {setting.default})"
+            options = {"type": kinds.get(name, float), "help": setting.metadata["help"] + default}
+            verb.add_argument(f"--{name.replace('_', '-')}", metavar=name.split("_")[-1].upper(), **options)
+
+
+def _add_measure(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("video", type=Path, help="video of a face")
+    verb.add_argument("--out", type=Path, required=True, metavar="M.npz", help="values (t, k), names and fps")
+
+
+def _add_train(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--corpus", type=Path, required=True, help="folder for synthetic speech; filled as far as needed")
+    verb.add_argument("--minutes", type=float, default=60, help="raw speech in the corpus (default 60)")
+    verb.add_argument("--out", type=Path, required=True, help="folder for state, log and checkpoint")
+    verb.add_argument("--steps", type=int, default=Training.steps, help=f"training steps (default {Training.steps})")
+    verb.add_argument("--batch", type=int, default=Training.batch, help=f"clips a step (default {Training.batch})")
+    verb.add_argument("--threads", type=int, default=1, help="threads of the network (default 1)")
+
+
+def _add_nothing(_verb: argparse.ArgumentParser) -> None:
+    """A verb without options of its own."""
+
+
+def _animate(options: argparse.Namespace) -> tuple[dict, str]:
+    from actalker import pipelines
+
+    request = _request(options)
+    request.checked()
+    _check_target(options.out, ".mp4")
+    facts = pipelines.load()(request, options.out, _Meter(), options.motion_out)
+    seconds, factor = facts["seconds"], facts["realtime_factor"]
+    found = facts["faces_found"]
+    several = f" The photo shows {found} faces; face {request.face or 0} was used." if found > 1 else ""
+    return facts, f"{facts['out']}: {seconds} s, {factor} times real time.{several}"
+
+
+def _request(options: argparse.Namespace):  # noqa: ANN202 - Request, imported where it is needed
+    from actalker.pipelines.recipe import read_recipe
+    from actalker.pipelines.stages import Request
+
+    names = [name for name, setting in Request.__dataclass_fields__.items() if "help" in setting.metadata]
+    settings = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.recipe:
+        request = replace(read_recipe(options.recipe), **settings)
+    elif options.example:
+        request = Request(**{role: ASSETS / name for role, name in EXAMPLE.items()}, **settings)
+    elif options.photo is None:
+        raise InputError("No photo was given; add --photo, or --example to try the program with its own files.")
+    else:
+        request = Request(options.photo, options.speech, options.driving, **settings)
+    if options.preset or options.region:
+        base = PRESETS[options.preset] if options.preset else request.regions or request.natural_regions()
+        request = replace(request, regions=base | dict(options.region))
+    return request
+
+
+def _measure(options: argparse.Namespace) -> tuple[dict, str]:
+    from actalker.signals.media import probe_video, read_video
+    from actalker.signals.motion import measure_motion
+
+    _check_target(options.out, ".npz")
+    fps = float(probe_video(options.video).fps)
+    motion = measure_motion(read_video(options.video, fps), fps, name=options.video.name)
+    motion.save(options.out)
+    frames, names = len(motion.values), list(motion.names)
+    facts = {"out": str(options.out), "frames": frames, "fps": fps, "names": names, "frames_filled": motion.filled}
+    return facts, f"{options.out}: {frames} frames at {fps:g} fps, {motion.filled} filled from their neighbours."
+
+
+def _train(options: argparse.Namespace) -> tuple[dict, str]:
+    import torch
+
+    from actalker.training.corpus import CorpusPlan, build_corpus, load_corpus
+    from actalker.training.loop import train
+
+    torch.set_num_threads(options.threads)
+    logging.getLogger("actalker").setLevel(logging.INFO)
+    build_corpus(options.corpus, CorpusPlan(), options.minutes)
+    config = Training(steps=options.steps, batch=options.batch)
+    facts = {"corpus_minutes": options.minutes}
+    checkpoint = train(load_corpus(options.corpus), MotionNet(), config, options.out, facts)
+    return {"checkpoint": str(checkpoint), "steps": config.steps}, f"{checkpoint}: {config.steps} steps."
+
+
+def _doctor(_options: argparse.Namespace) -> tuple[dict, str]:
+    from actalker import doctor
+
+    report = doctor.report()
+    return report, doctor.as_text(report)
+
+
+def _region(text: str) -> tuple[str, str]:
+    region, _, source = text.partition("=")
+    if region not in REGIONS or source not in SOURCES:
+        regions, sources = ", ".join(REGIONS), ", ".join(SOURCES)
+        raise argparse.ArgumentTypeError(f"{text!r} is not REGION=SOURCE with one of {regions} and one of {sources}")
+    return region, source
+
+
+def _fps(text: str) -> Fraction:
+    try:
+        return Fraction(text).limit_denominator(1001)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a frame rate; give 25, 29.97 or 30000/1001") from None
+
+
+def _size(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
+
+
+def _check_target(path: Path, suffix: str) -> None:
+    if path.suffix.lower() != suffix:
+        raise InputError(f"{path} does not end in {suffix}; name the result so.")
+    if not path.parent.is_dir():
+        raise InputError(f"The folder {path.parent} does not exist; make it or choose another.")
+
+
+class _Meter:
+    """Progress on stderr: one line, rewritten on a terminal, and nothing otherwise."""
+
+    def __call__(self, stage: str, done: float) -> None:
+        if sys.stderr.isatty():
+            end = "\n" if stage == "rendering" and done >= 1 else ""
+            print(f"\r{stage} {done:4.0%} ", end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,99 @@
+"""Training batches: speech and a driver that disagree, a region map that says whom to obey, and the motion that obeys.
+
+Mel and mouth come from the corpus; the rest of the face and the driver are invented anew for every draw. Because both
+signals' motions are known, the answer is known for every map: each region takes its source's motion, or rests.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from actalker.config import COEFFICIENTS, PRESETS, REGIONS, SOURCES
+from actalker.model.conditioning import coefficient_mask, region_masks
+from actalker.training.corpus import FPS, MEL_PER_FRAME, Rendering, Utterance
+from actalker.training.gestures import accompany, driver, measured
+
+MOUTH = len(REGIONS["mouth"])
+PRESET_SHARE = 0.6  # of the draws; the others take a random source for each region
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One region map for all rows, as the layout of the scan is shared; t frames, k coefficients."""
+
+    mel: Tensor  # (b, 4t, 80)
+    driving: Tensor  # (b, t, k) as a tracker would report it
+    target: Tensor  # (b, t, k)
+    voice: Tensor  # (b, t, k), what the speech alone would do
+    truth: Tensor  # (b, t, k), what the driver did
+    masks: dict[str, Tensor]  # signal -> (t, regions)
+    heard: Tensor  # (t, k) coefficients that some signal drives
+    shape: Tensor  # (b, 8)
+
+
+class Batches:
+    """Draws batches from a corpus; a draw depends on the seed and its number alone, so resuming changes nothing."""
+
+    def __init__(self, corpus: list[Utterance], size: int, frames: int, shape: int, seed: int):
+        self.renderings = [rendering for utterance in corpus for rendering in utterance.renderings]
+        lengths = np.array([len(rendering.mouth) for rendering in self.renderings], float)
+        self.chances = lengths / lengths.sum()
+        self.size, self.frames, self.shape, self.seed = size, frames, shape, seed
+
+    def draw(self, number: int) -> Batch:
+        rng = np.random.default_rng((self.seed, number))
+        masks = region_masks(_draw_sources(rng), self.frames)
+        rows = [self._row(rng) for _ in range(self.size)]
+        mel, voice, seen, truth = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
+        audio, video = (
+            coefficient_mask(masks[name]) if name in masks else torch.zeros(1) for name in ("audio", "video")
+        )
+        target = voice * audio + truth * video
+        heard = (audio + video).expand(self.frames, len(COEFFICIENTS))
+        shape = torch.from_numpy(rng.normal(size=(self.size, self.shape)).astype(np.float32))
+        return Batch(mel, seen, target, voice, truth, masks, heard, shape)
+
+    def _row(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Mel, the voice's motion, the driver's motion as measured, and as it was."""
+        mel, mouth, loudness = _window(self._pick(rng), self.frames, rng)
+        voice = np.concatenate([mouth, accompany(loudness, FPS, rng)], axis=1)
+        other = _window(self._pick(rng), self.frames, rng)[1] if rng.random() < 0.5 else None
+        truth = driver(self.frames, FPS, rng, other)
+        return _disturb(mel, rng), voice.astype(np.float32), measured(truth, rng), truth
+
+    def _pick(self, rng: np.random.Generator) -> Rendering:
+        return self.renderings[rng.choice(len(self.renderings), p=self.chances)]
+
+
+def _draw_sources(rng: np.random.Generator) -> dict[str, str]:
+    if rng.random() < PRESET_SHARE:
+        return PRESETS[str(rng.choice(list(PRESETS)))]
+    while True:
+        sources = {region: str(rng.choice(SOURCES)) for region in REGIONS}
+        if set(sources.values()) != {"still"}:
+            return sources
+
+
+def _window(rendering: Rendering, frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A random stretch of `frames` frames: mel, mouth, loudness; a shorter utterance is padded with its own edges."""
+    spare = len(rendering.mouth) - frames
+    start = int(rng.integers(min(spare, 0), max(spare, 0) + 1))  # below 0: frames of padding in front
+    rows = np.clip(np.arange(start, start + frames), 0, len(rendering.mouth) - 1)
+    fine = np.clip(np.arange(MEL_PER_FRAME * start, MEL_PER_FRAME * (start + frames)), 0, len(rendering.mel) - 1)
+    stretches = rendering.mel[fine], rendering.mouth[rows], rendering.loudness[rows]
+    return tuple(stretch.astype(np.float32) for stretch in stretches)
+
+
+def _disturb(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Shift, tilt and mask the spectrogram (as SpecAugment, arXiv 1904.08779), and add a little noise."""
+    if rng.random() < 0.5:
+        mel = np.roll(mel, int(rng.integers(-3, 4)), axis=1)
+    if rng.random() < 0.4:
+        mel = mel + np.linspace(-1, 1, mel.shape[1]) * rng.normal() * 0.15 + rng.normal() * 0.1
+    if rng.random() < 0.3:
+        low = int(rng.integers(0, 72))
+        mel = mel.copy()
+        mel[:, low : low + int(rng.integers(2, 10))] = 0
+    return (mel + rng.normal(size=mel.shape) * 0.1).astype(np.float32)

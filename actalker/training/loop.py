@@ -1,0 +1,131 @@
+"""One training loop. The same command again continues from the last state; an average over steps is what ships."""
+
+import copy
+import json
+import logging
+import math
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from actalker.checkpoints import parameters, save_motion_net
+from actalker.config import COEFFICIENTS, REGIONS, MotionNet, Training
+from actalker.model.diffusion import loss, precondition
+from actalker.model.motion_net import MotionDenoiser
+from actalker.training.corpus import Utterance
+from actalker.training.data import MOUTH, Batch, Batches
+
+# Errors in these are seen first: lips that meet, jaw, lids.
+WEIGHTS = {"jawOpen": 3.0, "mouthClose": 3.0, "mouthFunnel": 1.5, "mouthPucker": 1.5, "eyeBlinkLeft": 2.0}
+WEIGHTS["eyeBlinkRight"] = WEIGHTS["eyeBlinkLeft"]
+LEAST_STD = {"mouth": 0.03, "eyes": 0.05, "gaze": 0.05, "brows": 0.05, "head": 0.02}
+
+log = logging.getLogger(__name__)
+
+
+def train(corpus: list[Utterance], net: MotionNet, config: Training, folder: Path, facts: dict) -> Path:
+    """Train MotionNet; state, log and averaged weights go to `folder`. Returns the checkpoint's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    batches = Batches(corpus, config.batch, config.frames, net.shape, config.seed)
+    network = MotionDenoiser(net)
+    average = copy.deepcopy(network).requires_grad_(False)
+    optimizer = torch.optim.AdamW(network.parameters(), config.rate, (0.9, 0.98), weight_decay=config.decay)
+    first = _resume(folder, network, average, optimizer)
+    if first == 0:
+        _set_statistics(network, average, batches)
+    checkpoint = folder / "motion_net.safetensors"
+    log.info("%d parameters, %d renderings, from step %d", parameters(network), len(batches.renderings), first)
+    started = time.monotonic()
+    for step in range(first, config.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = config.rate * _schedule(step, config)
+        torch.manual_seed(config.seed * config.steps + step)  # a resumed run draws the same noise
+        losses = _step(network, optimizer, batches.draw(step), config)
+        _follow(average, network, min(config.average, (1 + step) / (10 + step)))
+        if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
+            _record(folder, step + 1, losses, (time.monotonic() - started) / (step + 1 - first))
+            _save(folder, step + 1, network, average, optimizer)
+            save_motion_net(average, checkpoint, facts | {"steps": step + 1})
+    return checkpoint
+
+
+def _step(
+    network: MotionDenoiser, optimizer: torch.optim.Optimizer, batch: Batch, config: Training
+) -> dict[str, float]:
+    target = network.whiten(batch.target)
+    speech, mouth = network.speech(batch.mel)
+    conditions = network.condition(batch.shape, batch.masks, speech, batch.driving)
+    if torch.rand(()) < config.drop:
+        conditions = network.forget(conditions)
+    sigma = (torch.randn(len(target)) * config.sigma_std + config.sigma_mean).exp()
+    weight = batch.heard * _weights()
+    place, change = loss(precondition(network), target, sigma, torch.randn_like(target), conditions, weight)
+    auxiliary = (((mouth - network.whiten(batch.voice)[..., :MOUTH]) ** 2) * _weights()[:MOUTH]).mean()
+    total = place + config.velocity * change + config.auxiliary * auxiliary
+    optimizer.zero_grad()
+    total.backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+    optimizer.step()
+    return {"place": place.item(), "change": change.item(), "auxiliary": auxiliary.item()}
+
+
+def _weights() -> Tensor:
+    return torch.tensor([WEIGHTS.get(name, 1.0) for name in COEFFICIENTS])
+
+
+def _schedule(step: int, config: Training) -> float:
+    """Warm-up, a flat part, then a cosine to one hundredth."""
+    progress = step / config.steps
+    cosine = 0.5 * (1 + math.cos(math.pi * max(0.0, progress - config.flat) / (1 - config.flat)))
+    return min(1.0, (step + 1) / config.warmup) * max(cosine, 0.01)
+
+
+def _follow(average: MotionDenoiser, network: MotionDenoiser, keep: float) -> None:
+    with torch.no_grad():
+        for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
+            slow.lerp_(fast, 1 - keep)
+
+
+def _set_statistics(network: MotionDenoiser, average: MotionDenoiser, batches: Batches, draws: int = 40) -> None:
+    """Mean and spread of each coefficient over voices and drivers alike; draws come from after any training step."""
+    drawn = [batches.draw(10**9 + number) for number in range(draws)]
+    values = torch.cat([motion.flatten(0, 1) for batch in drawn for motion in (batch.voice, batch.truth)])
+    least = torch.tensor([LEAST_STD[region] for region, names in REGIONS.items() for _ in names])
+    for net in (network, average):
+        net.mean.copy_(values.mean(0))
+        net.std.copy_(values.std(0).maximum(least))
+
+
+def _resume(folder: Path, network: MotionDenoiser, average: MotionDenoiser, optimizer: torch.optim.Optimizer) -> int:
+    """Fill all three from the last state of the folder, if there is one. Returns the step to go on with."""
+    path = folder / "state.pt"
+    if not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    network.load_state_dict(state["network"])
+    average.load_state_dict(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["step"]
+
+
+def _save(
+    folder: Path, step: int, network: MotionDenoiser, average: MotionDenoiser, optimizer: torch.optim.Optimizer
+) -> None:
+    parts = {"network": network, "average": average, "optimizer": optimizer}
+    part = folder / "state.part"
+    torch.save({"step": step} | {name: value.state_dict() for name, value in parts.items()}, part)
+    part.replace(folder / "state.pt")
+
+
+def _record(folder: Path, step: int, losses: dict[str, float], seconds: float) -> None:
+    row = {
+        "step": step,
+        **{name: round(value, 4) for name, value in losses.items()},
+        "seconds_per_step": round(seconds, 3),
+    }
+    with (folder / "log.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+    log.info("%s", row)
