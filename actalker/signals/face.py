@@ -20,9 +20,10 @@ SEARCH_SIDE = 2400  # px, long side of the picture that faces are searched in
 TILE_SIZE = 384  # px, what one look of the detector sees
 DETECTOR_SCORE = 0.5
 MESH_SCORE = 0.5
+THOROUGH_EVERY = 12  # frames without a face between two thorough searches of a clip
 UPRIGHT_BONUS = 0.1  # a picture is taken to be upright unless another way up looks this much better
 
-_stderr_lock = threading.Lock()
+_stderr_lock = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -100,13 +101,16 @@ class _Sight:
     square: Crop
 
 
-def find_faces(image: np.ndarray) -> list[Face]:
-    """All human faces in an RGB picture (h, w, 3), largest first; the picture may lie on its side or on its head."""
+def find_faces(image: np.ndarray, thorough: bool = True) -> list[Face]:
+    """All human faces in an RGB picture (h, w, 3), largest first.
+
+    A thorough search, about half a second, also finds small faces and faces that lie on their side or upside down.
+    """
     scale = min(1.0, SEARCH_SIDE / max(image.shape[:2]))
     small = image if scale == 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     height, width = image.shape[:2]
     with _quiet_stderr():
-        turns, squares = _search(small)
+        turns, squares = _search(small, thorough)
         squares = [Crop(square.x / scale, square.y / scale, square.side / scale) for square in squares]
         points = _measure_all(np.ascontiguousarray(np.rot90(image, turns)), squares)
     faces = [Face.of(_turned_back(mesh, turns, width, height)) for mesh in points]
@@ -143,9 +147,11 @@ class FaceTracker:
     """Follows one face through the frames of a clip; use as a context manager."""
 
     def __init__(self) -> None:
-        self._mesh = _face_mesh(still=False)
+        with _quiet_stderr():
+            self._mesh = _face_mesh(still=False)
         self._face: Face | None = None
-        self._warm = False
+        self._window: Crop | None = None
+        self._missed = 0  # frames since the face was last seen
 
     def __enter__(self) -> "FaceTracker":
         return self
@@ -157,14 +163,22 @@ class FaceTracker:
         """Mesh points (478, 3) in px of the face in an RGB frame (h, w, 3), or None where it is lost."""
         face = self._face and self._follow(frame, self._face)
         if face is None:
-            face = next(iter(find_faces(frame)), None)
+            face = next(iter(find_faces(frame, thorough=self._missed % THOROUGH_EVERY == 0)), None)
         self._face = face
-        return None if face is None else face.points
+        self._missed = 0 if face else self._missed + 1
+        return face and face.points
 
     def _follow(self, frame: np.ndarray, last: Face) -> Face | None:
-        with contextlib.nullcontext() if self._warm else _quiet_stderr():
-            face = _measure(self._mesh, frame, _square_around(last))
-        self._warm = True
+        # The window rests while the face is well inside: mediapipe carries its own region from frame to frame, and a
+        # window that moved with every measurement would make the points swing.
+        wanted = _square_around(last)
+        moved = self._window is None or not _nearly_same(self._window, wanted)
+        if moved:
+            self._window = wanted
+        with _quiet_stderr():
+            if moved:
+                _measure(self._mesh, frame, self._window)  # moves mediapipe's region along
+            face = _measure(self._mesh, frame, self._window)
         return face if face is not None and _same_place(face, last) else None
 
 
@@ -205,15 +219,18 @@ def _is_plausible(face: Face) -> bool:
     return 0.1 < nose < mouth < chin < 4
 
 
-def _search(image: np.ndarray) -> tuple[int, list[Crop]]:
+def _search(image: np.ndarray, thorough: bool) -> tuple[int, list[Crop]]:
     """How many quarter turns set the picture upright, and squares of the turned picture that may hold a face."""
-    pictures = [np.ascontiguousarray(np.rot90(image, turns)) for turns in range(4)]
+    pictures = [np.ascontiguousarray(np.rot90(image, turns)) for turns in range(4 if thorough else 1)]
     with _detector(far=False) as near, _detector(far=True) as far:
-        sights = [_look(near, picture, 1) + _look(far, picture, 1) + _look(far, picture, 2) for picture in pictures]
-        if not any(sights):
+        sights = [_look(near, picture, 1) + _look(far, picture, 1) for picture in pictures]
+        if thorough:
+            sights = [seen + _look(far, picture, 2) for seen, picture in zip(sights, pictures, strict=True)]
+        if thorough and not any(sights):
             sights[0] = _look(far, image, 4)
-    best = np.array([max((sight.score for sight in seen), default=0.0) for seen in sights])
-    turns = int(np.argmax(best + np.array([UPRIGHT_BONUS, 0, 0, 0])))
+    best = [max((sight.score for sight in seen), default=0.0) for seen in sights]
+    best[0] += UPRIGHT_BONUS
+    turns = int(np.argmax(best))
     return turns, [sight.square for sight in sights[turns]]
 
 
@@ -248,6 +265,11 @@ def _look(detector: object, image: np.ndarray, parts: int) -> list[_Sight]:
 def _square_around(face: Face) -> Crop:
     side = max(face.height, face.box[2] - face.box[0]) / FACE_SHARE
     return Crop(face.centre[0] - side / 2, face.centre[1] - side / 2, side)
+
+
+def _nearly_same(square: Crop, other: Crop) -> bool:
+    shift = max(abs(square.x - other.x), abs(square.y - other.y), abs(square.side - other.side))
+    return shift < 0.15 * square.side
 
 
 def _same_place(face: Face, other: Face) -> bool:
