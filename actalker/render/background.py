@@ -1,0 +1,71 @@
+"""What lies behind the person: a soft matte of the person, and a plate of the scene without them."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+PLATE_SIDE = 256  # px; the plate under the person is invented, so it needs no more detail
+SEEN = 0.08  # segmentation score from which a pixel may belong to the person
+
+
+@dataclass(frozen=True)
+class Background:
+    """matte (h, w) uint8, 255 = person; plate (h, w, 3) uint8; person (h, w) float32 score, or None if not found."""
+
+    matte: np.ndarray
+    plate: np.ndarray
+    person: np.ndarray | None
+
+
+def separate(picture: np.ndarray, outline: np.ndarray) -> Background:
+    """Part a picture (h, w, 3) into person and scene; outline: (n, 2) px polygon of the face.
+
+    Where the person fills the picture or is not found, the matte is all person and the plate is the picture.
+    """
+    person = find_person(picture)
+    face = cv2.fillPoly(np.zeros(person.shape, np.uint8), [outline.round().astype(np.int32)], 1) > 0
+    seen = person > 0.5
+    if not 0.05 < seen.mean() < 0.95 or seen[face].mean() < 0.8:
+        return Background(np.full(person.shape, 255, np.uint8), picture, None)
+    matte = _matte(picture, person)
+    matte[face] = 255
+    return Background(matte, _plate(picture, person), person)
+
+
+def find_person(picture: np.ndarray) -> np.ndarray:
+    """(h, w) float32 score in [0, 1] of how surely each pixel of an RGB picture shows a person."""
+    from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
+
+    with SelfieSegmentation(model_selection=0) as segmentation:
+        return segmentation.process(np.ascontiguousarray(picture)).segmentation_mask
+
+
+def _matte(picture: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """(h, w) uint8 matte whose edge follows the picture's own edges (He et al., guided filter)."""
+    guide = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    rough = np.clip((person - 0.12) / 0.6, 0, 1)
+    reach = 2 * round(0.012 * max(picture.shape)) + 1
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return cv2.blur(values, (reach, reach))
+
+    mean_guide, mean_rough = mean(guide), mean(rough)
+    slope = (mean(guide * rough) - mean_guide * mean_rough) / (mean(guide * guide) - mean_guide**2 + 1e-4)
+    fine = mean(slope) * guide + mean(mean_rough - slope * mean_guide)
+    return (255 * np.clip(fine, 0, 1)).round().astype(np.uint8)
+
+
+def _plate(picture: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8 picture with the person, and a margin around, filled in from the scene."""
+    height, width = person.shape
+    margin = 2 * round(0.011 * max(person.shape)) + 1
+    hole = cv2.dilate((person > SEEN).astype(np.uint8), np.ones((margin, margin)))
+    scale = PLATE_SIDE / max(person.shape)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    small_hole = (cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0).astype(np.uint8)
+    filled = cv2.inpaint(small, small_hole, 4, cv2.INPAINT_TELEA)
+    filled = cv2.GaussianBlur(cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC), (0, 0), margin / 5)
+    edge = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), margin / 4)[..., None]
+    return (picture * (1 - edge) + filled * edge).round().clip(0, 255).astype(np.uint8)

@@ -1,0 +1,65 @@
+"""Head pose: soft limits of what a single photo can show, and the rigid motion with perspective."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from actalker.config import INDEX
+from actalker.signals import mesh
+from actalker.signals.rig import head_rotation
+
+FOCAL_LENGTH = 5.5  # face units between camera and face
+LIMITS = {  # where each coefficient starts to be held back, and what it never passes
+    "headYaw": (11.0, 18.0),
+    "headPitch": (9.0, 14.0),
+    "headRoll": (10.0, 15.0),
+    "headX": (0.2, 0.35),
+    "headY": (0.14, 0.25),
+    "headZ": (0.12, 0.22),
+    "jawOpen": (0.55, 0.75),
+    "eyeWideLeft": (0.5, 0.75),
+    "eyeWideRight": (0.5, 0.75),
+}
+_LIMITED = [INDEX[name] for name in LIMITS]
+_KNEES, _CEILINGS = np.array(list(LIMITS.values())).T
+
+
+def limited(values: np.ndarray) -> np.ndarray:
+    """Coefficients (38,) within what looks right: unchanged up to a knee, then level off smoothly."""
+    values = np.array(values, float)
+    size, room = np.abs(values[_LIMITED]), _CEILINGS - _KNEES
+    eased = _KNEES + room * np.tanh((size - _KNEES) / room)
+    values[_LIMITED] = np.sign(values[_LIMITED]) * np.where(size > _KNEES, eased, size)
+    return values
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A rigid motion of the head, seen through the photo's own camera. Lengths are pixels of the picture."""
+
+    rotation: np.ndarray  # (3, 3)
+    pivot: np.ndarray  # (3,)
+    shift: np.ndarray  # (3,)
+    nearer: float  # scale on screen
+    focal: float
+
+    @classmethod
+    def of(cls, values: np.ndarray, points: np.ndarray, unit: float) -> "Pose":
+        """The pose that coefficients (38,) ask for of a head with mesh points (478, 3); unit = px per face unit."""
+        yaw, pitch, roll, x, y, z = values[INDEX["headYaw"] : INDEX["headZ"] + 1]
+        rotation = head_rotation(yaw, pitch, roll)
+        return cls(rotation, neck_joint(points, unit), unit * np.array([x, y, 0.0]), 1 + z, FOCAL_LENGTH * unit)
+
+    def apply(self, points: np.ndarray) -> np.ndarray:
+        """Points (n, 3) carried with the head; x and y are where they appear on screen."""
+        before = points - self.pivot
+        after = before @ self.rotation.T
+        after[:, :2] *= (self.nearer * (self.focal + before[:, 2]) / (self.focal + after[:, 2]))[:, None]
+        return after + self.pivot + self.shift
+
+
+def neck_joint(points: np.ndarray, unit: float) -> np.ndarray:
+    """(3,) the point that a head turns about: between the ears, at the height of the lips, a little behind."""
+    ears = points[list(mesh.EARS)].mean(0)
+    height = 0.35 * points[mesh.NOSE_TIP, 1] + 0.65 * points[mesh.CHIN, 1]
+    return np.array([ears[0], height, ears[2] + 0.15 * unit])
