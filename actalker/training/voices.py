@@ -194,15 +194,20 @@ def _read_wav(path: Path) -> np.ndarray:
 
 
 def _contiguous(ends: list[tuple[str, float]], seconds: float) -> list[Phone]:
-    """Phones from (name, end time) pairs; the times start again at 0 where a program begins a new sentence."""
+    """Phones from (name, end time) pairs, filling `seconds` exactly.
+
+    The times start again at 0 where a program begins a new sentence; the last silence may be cut short in the sound.
+    """
     phones: list[Phone] = []
     start = offset = 0.0
     for name, end in ends:
         if end + offset <= start:
             offset = start
-        phones.append((start, end + offset, SPELLINGS.get(name.upper(), name.upper())))
-        start = end + offset
-    if seconds - start > 0.01:
+        stop = min(end + offset, seconds)
+        if stop > start:
+            phones.append((start, stop, SPELLINGS.get(name.upper(), name.upper())))
+            start = stop
+    if start < seconds:
         phones.append((start, seconds, "SIL"))
     return phones
 
