@@ -27,7 +27,7 @@ RELAXED_SMILE = 0.3  # how much of mouthSmile closing a smiling mouth takes away
 ANCHORS: dict[str, list[int]] = {  # vertices that stand for a region where its mask is asked about a painted layer
     "mouth": list(mesh.LIPS),
     "eyes": list(mesh.EYE_CONTOURS),
-    "gaze": list(range(mesh.SKIN_VERTICES, mesh.VERTICES)),
+    "gaze": [eye.iris for eye in mesh.EYES.values()],
 }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from actalker.config import INDEX
-from actalker.signals import mesh
+from actalker.signals.fit import neck_pivot
 from actalker.signals.rig import head_rotation
 
 FOCAL_LENGTH = 5.5  # face units between camera and face
@@ -48,7 +48,8 @@ class Pose:
         """The pose that coefficients (38,) ask for of a head with mesh points (478, 3); unit = px per face unit."""
         yaw, pitch, roll, x, y, z = values[INDEX["headYaw"] : INDEX["headZ"] + 1]
         rotation = head_rotation(yaw, pitch, roll)
-        return cls(rotation, neck_joint(points, unit), unit * np.array([x, y, 0.0]), 1 + z, FOCAL_LENGTH * unit)
+        pivot = neck_pivot(points / unit) * unit
+        return cls(rotation, pivot, unit * np.array([x, y, 0.0]), 1 + z, FOCAL_LENGTH * unit)
 
     def apply(self, points: np.ndarray) -> np.ndarray:
         """Points (n, 3) carried with the head; x and y are where they appear on screen."""
@@ -56,10 +57,3 @@ class Pose:
         after = before @ self.rotation.T
         after[:, :2] *= (self.nearer * (self.focal + before[:, 2]) / (self.focal + after[:, 2]))[:, None]
         return after + self.pivot + self.shift
-
-
-def neck_joint(points: np.ndarray, unit: float) -> np.ndarray:
-    """(3,) the point that a head turns about: between the ears, at the height of the lips, a little behind."""
-    ears = points[list(mesh.EARS)].mean(0)
-    height = 0.35 * points[mesh.NOSE_TIP, 1] + 0.65 * points[mesh.CHIN, 1]
-    return np.array([ears[0], height, ears[2] + 0.15 * unit])

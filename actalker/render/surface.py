@@ -100,9 +100,10 @@ def head_share(surface: Surface, person: np.ndarray | None, shape: tuple[int, in
     chin, forehead = surface.rest[mesh.CHIN, :2], surface.rest[mesh.FOREHEAD_TOP, :2]
     up = forehead - chin
     height = (around - chin) @ up / (up @ up)  # 0 at the chin, 1 at the top of the forehead
+    neck = -0.62 + 0.3 * np.clip(radius - 1, 0, 1.5)  # height of what stays: low at the throat, higher at the shoulders
     reach = (1.55, 3.0) if person is None else (2.2, 4.0)
     share = 1 - smoothstep((radius - reach[0]) / (reach[1] - reach[0]))
-    share *= smoothstep((height + 0.62) / 0.66)
+    share *= smoothstep((height - neck) / 0.66)
     share *= smoothstep(_distance_to_held_border(around, person, shape) / (0.12 * max(shape)))
     whole = np.ones(surface.size)
     whole[surface.around] = share

@@ -26,9 +26,17 @@ def head_rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
     """(3, 3) rotation for degrees: face to image right, looking down, and clockwise on screen are positive."""
     (cy, cp, cr), (sy, sp, sr) = np.cos(np.radians([yaw, pitch, roll])), np.sin(np.radians([yaw, pitch, roll]))
     turn = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
-    nod = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
+    nod = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
     tilt = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
     return tilt @ nod @ turn
+
+
+def head_angles(rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Yaw, pitch and roll in degrees of rotations (..., 3, 3): the inverse of `head_rotation`."""
+    yaw = np.arctan2(rotations[..., 2, 0], rotations[..., 2, 2])
+    pitch = np.arcsin(np.clip(rotations[..., 2, 1], -1, 1))
+    roll = np.arctan2(-rotations[..., 0, 1], rotations[..., 1, 1])
+    return np.degrees(yaw), np.degrees(pitch), np.degrees(roll)
 
 
 class BiharmonicFill:
