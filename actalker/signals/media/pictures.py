@@ -27,7 +27,7 @@ def read_image(path: str | Path) -> np.ndarray:
     with image, files.decoding(path, "picture"):
         image.draft(None, _reduced_size(image.size))  # a JPEG may be decoded at half its size
         upright = _eight_bit_rgb(ImageOps.exif_transpose(image))
-        return np.array(upright.resize(_reduced_size(upright.size), Image.Resampling.LANCZOS))
+        return np.array(upright.resize(_reduced_size(upright.size), Image.Resampling.HAMMING))
 
 
 def _check_size(path: Path, size: tuple[int, int]) -> None:

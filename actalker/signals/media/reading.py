@@ -106,6 +106,8 @@ def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         if not streams:
             raise files.mistaken(path, "video")
         stream, context = streams[0], streams[0].codec_context
+        if context is None:  # nothing here can decode it
+            raise files.damaged(path, "video")
         if context.width * context.height > MOST_VIDEO_PIXELS:
             shape = f"{context.width} x {context.height} pixels"
             raise InputError(f"{files.name(path)} has {shape}; reduce the video to 4096 x 2304 or less.")

@@ -111,7 +111,8 @@ class _Track:
         end = round(seconds * self.rate)
         planes = self.planes[:, self.written : end]
         planes = np.pad(planes, ((0, 0), (0, end - self.written - planes.shape[1])))
-        frame = AudioFrame.from_ndarray(np.clip(planes, -1.0, 1.0), format="fltp", layout=self.layout)
+        planes = np.ascontiguousarray(np.clip(planes, -1.0, 1.0))
+        frame = AudioFrame.from_ndarray(planes, format="fltp", layout=self.layout)
         frame.sample_rate, frame.pts, frame.time_base = self.rate, self.written, Fraction(1, self.rate)
         self.container.mux(self.stream.encode(frame))
         self.written = end
