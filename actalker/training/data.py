@@ -89,11 +89,12 @@ def _window(rendering: Rendering, frames: int, rng: np.random.Generator) -> tupl
 def _disturb(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Shift, tilt and mask the spectrogram (as SpecAugment, arXiv 1904.08779), and add a little noise."""
     if rng.random() < 0.5:
-        mel = np.roll(mel, int(rng.integers(-3, 4)), axis=1)
+        bins = np.arange(mel.shape[1]) + int(rng.integers(-3, 4))
+        mel = mel[:, bins.clip(0, mel.shape[1] - 1)]
     if rng.random() < 0.4:
         mel = mel + np.linspace(-1, 1, mel.shape[1]) * rng.normal() * 0.15 + rng.normal() * 0.1
     if rng.random() < 0.3:
         low = int(rng.integers(0, 72))
         mel = mel.copy()
-        mel[:, low : low + int(rng.integers(2, 10))] = 0
+        mel[:, low : low + int(rng.integers(2, 10))] = mel.min()
     return (mel + rng.normal(size=mel.shape) * 0.1).astype(np.float32)
