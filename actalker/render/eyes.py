@@ -18,6 +18,7 @@ from actalker.signals.shapes import GAZE_DOWN, GAZE_RIGHT
 
 _GAZE_REACH = np.array([GAZE_RIGHT, GAZE_DOWN])  # face units at gazeX = 1 and gazeY = 1
 _EYEBALL_DEPTH = 0.05  # behind the lids, face units
+_LASHES, _LOWER_RIM = 0.32, 0.10  # thickness at the upper and at the lower lid, shares of the photo's eye height
 _FADE_IN = 8.0  # the layer is fully there at a coefficient sum of 1 / 8
 _LID_COEFFICIENTS = ("eyeBlink", "eyeSquint", "eyeWide")
 _IRIS_RIM = 0.84  # share of the iris radius up to which the photo's own pixels are trusted
@@ -76,6 +77,8 @@ class _Eyeball:
     def __init__(self, subject: Subject, eye: Eye, side: str) -> None:
         self._eye = eye
         self._scale = subject.rig.scale
+        at_rest = Opening.of(eye, subject.points)
+        self._height = max(float((at_rest.lower - at_rest.upper)[:, 1].max()), 0.03 * self._scale)
         self._lid_coefficients = [INDEX[name + side] for name in _LID_COEFFICIENTS]
         self._white, self._iris = _complete_eyeball(subject, eye)
         centre = np.append(subject.points[list(eye.contour), :2].mean(0), subject.points[eye.upper[4], 2])
@@ -91,8 +94,15 @@ class _Eyeball:
             return
         top, bottom = opening.lids(box)
         alpha = soft_polygon(opening.outline, box, max(0.5, 0.005 * self._scale)) * ramp(0.2, 1.5, bottom - top)
+        alpha *= self._below_lashes(top, bottom, box)
         colour = self._seen(frame, gaze, box) * opening.shade(box)
         blend(box.of(frame.canvas), colour, min(1.0, _FADE_IN * moved) * alpha)
+
+    def _below_lashes(self, top: np.ndarray, bottom: np.ndarray, box: Box) -> np.ndarray:
+        """(h, w) share of eyeball between the lids: the photo's own lashes and rims stay on top of it."""
+        _, rows = box.axes()
+        from_top, from_bottom = (rows - top) / self._height, (bottom - rows) / self._height
+        return ramp(-0.04, _LASHES, from_top) * ramp(-0.06, _LOWER_RIM, from_bottom)
 
     def _seen(self, frame: Frame, gaze: np.ndarray, box: Box) -> np.ndarray:
         """(h, w, 3) the unshaded eyeball looking along the gaze, in the frame's pose."""
@@ -127,17 +137,17 @@ class _View(NamedTuple):
         return self.trusted & (self.radius > _WHITE_START)
 
     def usual_white(self) -> np.ndarray:
-        """(3,) mean of the brightest third of the white; lashes, corners and vessels are in the rest."""
+        """(3,) mean of the brightest fifth of the white; lashes, corners and vessels are in the rest."""
         whites = self.picture[self.shows_white]
         if len(whites) < 6:
             return _PLAIN_WHITE
-        return whites[luma(whites) >= np.percentile(luma(whites), 67)].mean(0)
+        return whites[luma(whites) >= np.percentile(luma(whites), 80)].mean(0)
 
     def roundness(self) -> np.ndarray:
         """(w,) light on a ball that turns away from the viewer towards the eye's corners."""
         columns, _ = self.box.axes()
         middle = (self.opening.upper[0, 0] + self.opening.upper[-1, 0]) / 2
-        return 1 - 0.22 * ramp(0.3, 1.1, 2 * np.abs(columns - middle) / self.opening.width)
+        return 1 - 0.15 * ramp(0.3, 1.1, 2 * np.abs(columns - middle) / self.opening.width)
 
     @classmethod
     def of(cls, subject: Subject, eye: Eye) -> "_View":
@@ -168,8 +178,8 @@ def _complete_eyeball(subject: Subject, eye: Eye) -> tuple[Sprite, Sprite]:
     usual_white = (view.usual_white() + white_of_eyes(subject)) / 2  # one eye alone may hardly show any
     to_crop = np.array([[1, 0, view.box.x0], [0, 1, view.box.y0]], float)
     white = Sprite.painted(_complete_white(view, usual_white), np.ones(view.box.shape, np.float32), to_crop)
-    edge = max(0.22, 1.6 / view.iris_radius)
-    iris_alpha = 1 - np.clip((view.radius - 1.02) / edge + 0.6, 0, 1)
+    edge = max(0.28, 2.0 / view.iris_radius)
+    iris_alpha = 1 - np.clip((view.radius - 1.0) / edge + 0.5, 0, 1)
     return white, Sprite.painted(_complete_iris(view, usual_white), iris_alpha, to_crop)
 
 
@@ -186,7 +196,7 @@ def _complete_white(view: _View, usual: np.ndarray) -> np.ndarray:
 
 def _complete_iris(view: _View, usual_white: np.ndarray) -> np.ndarray:
     """(h, w, 3) the whole iris: own pixels, else the mirror image from below mixed with the ring's usual colour."""
-    iris_coloured = (view.radius < 0.65) | (luma(view.picture) < 0.7 * luma(usual_white))
+    iris_coloured = (view.radius < 0.5) | (luma(view.picture) < 0.55 * luma(usual_white))
     own = (view.trusted & (view.radius < _IRIS_RIM) & iris_coloured).astype(np.float32)
     rings = _ring_colours(view, own > 0)
     height, width = own.shape
@@ -211,4 +221,4 @@ def _ring_colours(view: _View, own: np.ndarray, rings: int = 8) -> np.ndarray:
     outer = len(colours) // 2  # an iris darkens to its rim; brighter rings there are white let in by a loose fit
     colours[outer:] = np.minimum.accumulate(colours[outer:], axis=0)
     profile = np.stack([np.interp(view.radius, at, colours[:, channel]) for channel in range(3)], axis=-1)
-    return (profile * (1 - 0.15 * ramp(0.75, 0.95, view.radius))[..., None]).astype(np.float32)
+    return (profile * (1 - 0.06 * ramp(0.75, 0.95, view.radius))[..., None]).astype(np.float32)

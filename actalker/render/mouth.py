@@ -20,7 +20,8 @@ _UPPER, _LOWER = list(LIPS_INNER_UPPER), list(LIPS_INNER_LOWER)
 _MIDDLE = len(_UPPER) // 2
 _TEETH_DEPTH = 0.10  # behind the lips, face units
 _AXIS = 0.1  # length of the plane's sample axes, face units
-_FIRST_GAP, _FULL_GAP = 0.005, 0.02  # change of the lips' gap, face units, over which the layer fades in
+_FADE_IN = (0.004, 0.02)  # way of the lips from the photo's, face units, over which the layer fades in
+_SLIT = 0.015  # gap in face units below which a slit is drawn ever fainter
 _OWN_TEETH_REACH = 0.07  # how far a photo's own teeth are continued upwards under the lip, face units
 _CROWN = 0.115  # length of a front tooth, face units
 _SHADOW_TINT = np.array([0.80, 1.22, 1.40], np.float32)  # light inside a mouth has bounced off red walls
@@ -47,8 +48,8 @@ class Slit(NamedTuple):
         """(h, w) share of light at each pixel: less under the upper lip, at the lower one and in a narrow gap."""
         below_upper = ramp(-0.01, 0.055, (rows - self.top) / self.scale)
         above_lower = ramp(0.0, 0.03, (self.bottom - rows) / self.scale)
-        gap = ramp(0.0, 0.065, (self.bottom - self.top) / self.scale)
-        return (0.60 + 0.40 * below_upper) * (0.80 + 0.20 * above_lower) * (0.50 + 0.50 * gap)
+        gap = ramp(0.0, 0.055, (self.bottom - self.top) / self.scale)
+        return (0.60 + 0.40 * below_upper) * (0.80 + 0.20 * above_lower) * (0.65 + 0.35 * gap)
 
 
 class Mouth:
@@ -57,20 +58,20 @@ class Mouth:
     def __init__(self, subject: Subject) -> None:
         self._rig = subject.rig
         self._scale = subject.rig.scale
-        self._rest_gaps = _gaps(subject.points) / self._scale
+        self._rest = subject.points[_UPPER + _LOWER]
         self._skull, self._jaw = _teeth_planes(subject.rig.neutral)
         palette = Palette.matching(subject.skin_luma, white_of_eyes(subject), _lip_colour(subject))
         density = max(1.25 * self._scale, 60.0)
-        self._cavity = palette.cavity
+        self._cavity, self._cheek = palette.cavity, palette.cheek
         own = _own_teeth(subject, self._skull, palette.gum) if subject.open_mouth else None
         self._upper_teeth, self._rest_light = own or (paint_teeth(UPPER_ROW, palette, density), 1.0)
         self._lower_teeth = paint_teeth(LOWER_ROW, palette, density)
         self._tongue = paint_tongue(palette, density)
 
     def draw(self, frame: Frame) -> None:
-        """Paint into the frame's canvas; nothing while the lips' gap is the photo's own."""
-        change = np.abs(_gaps(frame.shaped) / self._scale - self._rest_gaps).max()
-        presence = float(ramp(_FIRST_GAP, _FULL_GAP, change))
+        """Paint into the frame's canvas; nothing while the lips are the photo's own or closed."""
+        moved = np.linalg.norm(frame.shaped[_UPPER + _LOWER] - self._rest, axis=1).max() / self._scale
+        presence = float(ramp(*_FADE_IN, moved))
         if presence == 0:
             return
         screen = frame.posed[:, :2] - frame.origin
@@ -80,7 +81,8 @@ class Mouth:
         if box.empty:
             return
         slit = Slit.between(upper, lower, box, self._scale)
-        alpha = soft_polygon(outline, box, max(0.5, 0.006 * self._scale)) * ramp(0.2, 1.5, slit.bottom - slit.top)
+        alpha = soft_polygon(outline, box, max(0.5, 0.006 * self._scale))
+        alpha *= ramp(0.2, max(1.5, _SLIT * self._scale), slit.bottom - slit.top)
         blend(box.of(frame.canvas), self._inside(frame, box, slit), presence * alpha)
 
     def _inside(self, frame: Frame, box: Box, slit: Slit) -> np.ndarray:
@@ -89,7 +91,7 @@ class Mouth:
         skull = self._on_screen(self._skull, frame)
         jaw = self._on_screen(self._carried_by_jaw(frame.values), frame)
         light = slit.shade(rows)[..., None] ** _SHADOW_TINT
-        inside = self._cavity * (0.55 + 0.9 * slit.height(rows) ** 2)[..., None]
+        inside = self._depth(slit, rows)
         lay_over(inside, self._tongue.placed(chain(jaw, _tongue_pose(frame.values)), box))
         lay_over(inside, self._lower_teeth.placed(jaw, box))
         inside *= light
@@ -97,6 +99,12 @@ class Mouth:
         upper_teeth[..., :3] *= np.minimum(light / self._rest_light, 1)
         lay_over(inside, upper_teeth)
         return inside
+
+    def _depth(self, slit: Slit, rows: np.ndarray) -> np.ndarray:
+        """(h, w, 3) the dark at the back, lighter below; where the lips are close, their wet inner sides."""
+        dark = self._cavity * (0.55 + 0.9 * slit.height(rows) ** 2)[..., None]
+        close = 1 - ramp(0.0, 0.09, (slit.bottom - slit.top) / slit.scale)
+        return dark + (self._cheek - dark) * close[:, None]
 
     def _carried_by_jaw(self, values: np.ndarray) -> np.ndarray:
         """The lower teeth's plane after the jaw's swing and sideways shift, face units."""
@@ -106,11 +114,6 @@ class Mouth:
     def _on_screen(self, plane: np.ndarray, frame: Frame) -> np.ndarray:
         posed = frame.pose.apply(self._rig.to_image(plane))
         return _affine_through(posed[:, :2] - frame.origin)
-
-
-def _gaps(points: np.ndarray) -> np.ndarray:
-    """(11,) distances in px between the inner lips' pairs of vertices."""
-    return np.linalg.norm(points[_UPPER, :2] - points[_LOWER, :2], axis=1)
 
 
 def _teeth_planes(neutral: np.ndarray) -> np.ndarray:

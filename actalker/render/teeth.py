@@ -22,12 +22,13 @@ class Palette:
     gum: np.ndarray
     tongue: np.ndarray
     cavity: np.ndarray
+    cheek: np.ndarray  # wet inner side of lips and cheeks
 
     @classmethod
     def matching(cls, skin_luma: float, eye_white: np.ndarray, lips: np.ndarray) -> "Palette":
         """Colours that fit this skin brightness, (3,) white of the eyes and (3,) lip colour."""
         white_luma = float(luma(eye_white))
-        brightness = np.clip(1.15 * white_luma, 1.05 * skin_luma, 1.28 * skin_luma)
+        brightness = np.clip(1.2 * white_luma, 1.15 * skin_luma, 1.3 * skin_luma)
         hue = 0.6 * _ENAMEL + 0.4 * eye_white / max(white_luma, 1.0)
         blood = skin_luma * _BLOOD
         return cls(
@@ -35,6 +36,7 @@ class Palette:
             gum=0.5 * lips + 0.3 * blood,
             tongue=0.40 * lips + 0.34 * blood,
             cavity=skin_luma * np.array([0.30, 0.13, 0.12], np.float32),
+            cheek=0.36 * lips,
         )
 
 
@@ -49,6 +51,7 @@ class ToothRow:
     arc: float  # how much nearer to the root the edge lies at u = 0.3
     root: int  # -1: roots point up, +1: down
     brightness: float
+    blush: float  # share of gum colour that shines through
 
 
 UPPER_ROW = ToothRow(
@@ -59,6 +62,7 @@ UPPER_ROW = ToothRow(
     arc=0.020,
     root=-1,
     brightness=1.0,
+    blush=0.0,
 )
 LOWER_ROW = ToothRow(
     widths=(0.054, 0.058, 0.062, 0.052, 0.046, 0.04),
@@ -67,7 +71,8 @@ LOWER_ROW = ToothRow(
     edge=0.030,
     arc=-0.004,
     root=1,
-    brightness=0.55,
+    brightness=0.6,
+    blush=0.25,
 )
 
 
@@ -79,11 +84,12 @@ def paint_teeth(row: ToothRow, palette: Palette, density: float) -> Sprite:
     arch = (u / 0.3) ** 2
     edge = row.edge + row.root * (row.arc * arch + np.take(row.setbacks, tooth) + 0.012 * across**4)
     depth = row.root * (v - edge)  # distance from the biting edge towards the root
-    seam = np.exp(-(((1 - np.abs(across)) * half_width / 0.005) ** 2))
-    body = (1 - 0.10 * across**2) * (1 - 0.18 * seam * ramp(0.0, 0.03, depth + 0.012))
+    seam = np.exp(-(((1 - np.abs(across)) * half_width / 0.007) ** 2))
+    body = (1 - 0.10 * across**2) * (1 - 0.13 * seam * ramp(0.0, 0.03, depth + 0.012))
     length = (0.88 + 0.12 * ramp(0.0, 0.016, depth)) * (1 - 0.22 * ramp(0.035, 0.11, depth))
     sides = np.clip(1 - 0.62 * arch, 0.12, 1)
     gum = ramp(-0.008, 0.008, depth - np.take(row.lengths, tooth) + 0.02 * across**2)[..., None]
+    gum = row.blush + (1 - row.blush) * gum
     colour = palette.teeth * (1 - gum) + palette.gum * gum
     colour = colour * (row.brightness * body * length * sides)[..., None]
     softness = max(0.006, 0.7 / density)
