@@ -20,7 +20,8 @@ from actalker.signals import mesh
 from actalker.signals.face import Face
 from actalker.signals.rig import Rig
 
-FACE_MARGIN = 8  # px around the face that painting and softening may touch
+FACE_MARGIN = 8  # px around the face that painting may touch
+STILL = 0.01  # px that do not count as motion
 LIGHT_BEYOND_FACE = 0.5  # share of the face's change of light that its surroundings take part in
 SMILE_WIDTH = (0.56, 0.72)  # mouth width in face units from which a photo smiles, and where it smiles fully
 RELAXED_SMILE = 0.3  # how much of mouthSmile closing a smiling mouth takes away
@@ -108,31 +109,43 @@ class Portrait:
 
     def _warped(self, screen: np.ndarray) -> np.ndarray:
         """The picture with every vertex at `screen` (n, 3), over the plate; mouth and eyes not painted yet."""
-        surface = self._surface
+        surface, frame = self._surface, self._part.picture.copy()
+        rows, columns = self._changing(screen)
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            return frame
         light = surface.extend(self._light.change(screen[surface.face]), LIGHT_BEYOND_FACE)
-        sampling = warp.SamplingMap.empty(self._plate.shape[:2])
-        rest = surface.rest[:, :2]
+        sampling = warp.SamplingMap.empty((rows.stop - rows.start, columns.stop - columns.start))
+        screen, rest = screen - (columns.start, rows.start, 0), surface.rest[:, :2]
         sampling.draw(surface.backdrop, screen, rest, light, solid=False)
         sampling.draw(surface.fillers, screen, rest, light, solid=False)
         sampling.draw(surface.skin, screen, rest, light, solid=True)
         foreground = sampling.sample(self._foreground)
-        around_face = self._around_face(screen)
-        warp.soften_folds(foreground[around_face], sampling.source[around_face])
-        return warp.over_plate(foreground, sampling.light, self._plate)
+        warp.soften_folds(foreground, sampling.source)
+        plate = np.ascontiguousarray(self._plate[rows, columns])
+        frame[rows, columns] = warp.over_plate(foreground, sampling.light, plate)
+        return frame
+
+    def _changing(self, screen: np.ndarray) -> tuple[slice, slice]:
+        """Rows and columns of the frame that differ from the photo when the vertices are at `screen` (n, 3)."""
+        rest = self._surface.rest
+        moved = (np.abs(screen - rest)[:, :2] > STILL).any(1)
+        touched = np.unique(self._surface.triangles[moved[self._surface.triangles].any(1)])
+        return self._box(np.vstack([rest[touched, :2], screen[touched, :2]]), margin=2)
 
     def _paint(self, frame: np.ndarray, shaped: np.ndarray, posed: np.ndarray, values: np.ndarray, pose: Pose) -> None:
         """Draw eyes and mouth into the frame, in place."""
-        rows, columns = self._around_face(posed)
+        rows, columns = self._box(posed[:, :2], FACE_MARGIN)
         canvas = frame[rows, columns].astype(np.float32)
         scene = Frame(canvas, (columns.start, rows.start), shaped, posed, values, pose)
         self._eyes.draw(scene)
         self._mouth.draw(scene)
         frame[rows, columns] = np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
 
-    def _around_face(self, screen: np.ndarray) -> tuple[slice, slice]:
-        """Rows and columns of the frame that hold the face."""
+    def _box(self, points: np.ndarray, margin: int) -> tuple[slice, slice]:
+        """Rows and columns of the frame that hold the points (n, 2) and a margin; empty without points."""
         height, width = self._plate.shape[:2]
-        face = screen[: mesh.VERTICES, :2]
-        low = np.clip(np.floor(face.min(0)).astype(int) - FACE_MARGIN, 0, (width, height))
-        high = np.clip(np.ceil(face.max(0)).astype(int) + FACE_MARGIN, 0, (width, height))
+        if not len(points):
+            return slice(0, 0), slice(0, 0)
+        low = np.clip(np.floor(points.min(0)).astype(int) - margin, 0, (width, height))
+        high = np.clip(np.ceil(points.max(0)).astype(int) + margin + 1, 0, (width, height))
         return slice(low[1], high[1]), slice(low[0], high[0])

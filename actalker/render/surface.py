@@ -71,6 +71,7 @@ class Surface:
         self.backdrop = _backdrop_triangles(self.outline, around)
         self.fillers = _opening_triangles()
         self.skin = _skin_triangles(self.around.stop)
+        self.triangles = np.vstack([self.backdrop, self.fillers, self.skin])
 
     @property
     def size(self) -> int:
