@@ -41,7 +41,7 @@ class Pose:
     pivot: np.ndarray  # (3,)
     shift: np.ndarray  # (3,)
     nearer: float  # scale on screen
-    focal: float
+    unit: float  # px per face unit
 
     @classmethod
     def of(cls, values: np.ndarray, points: np.ndarray, unit: float) -> "Pose":
@@ -49,11 +49,12 @@ class Pose:
         yaw, pitch, roll, x, y, z = values[INDEX["headYaw"] : INDEX["headZ"] + 1]
         rotation = head_rotation(yaw, pitch, roll)
         pivot = neck_pivot(points / unit) * unit
-        return cls(rotation, pivot, unit * np.array([x, y, 0.0]), 1 + z, FOCAL_LENGTH * unit)
+        return cls(rotation, pivot, unit * np.array([x, y, 0.0]), 1 + z, unit)
 
     def apply(self, points: np.ndarray) -> np.ndarray:
         """Points (n, 3) carried with the head; x and y are where they appear on screen."""
         before = points - self.pivot
         after = before @ self.rotation.T
-        after[:, :2] *= (self.nearer * (self.focal + before[:, 2]) / (self.focal + after[:, 2]))[:, None]
+        camera = FOCAL_LENGTH * self.unit
+        after[:, :2] *= (self.nearer * (camera + before[:, 2]) / (camera + after[:, 2]))[:, None]
         return after + self.pivot + self.shift

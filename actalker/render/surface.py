@@ -14,6 +14,7 @@ from actalker.signals import mesh
 RINGS = (1.10, 1.24, 1.42, 1.68, 2.0)  # outlines around the face, as multiples of its oval
 GRID = 15  # vertices along each side of the picture, beyond the rings
 BACK_OF_HEAD = 0.75  # depth of hair and ears behind the nose bridge, face units
+SIDES, SIDE_RELIEF = 0.1, 0.6  # depth in face units where the head's sides begin, and how much of their depth is kept
 LASH_LENGTH = 0.026  # face units that move rigidly with the lid
 LASH_SHARE = 0.95
 
@@ -112,8 +113,13 @@ def head_share(surface: Surface, person: np.ndarray | None, shape: tuple[int, in
 
 
 def carry(points: np.ndarray, share: np.ndarray, pose: Pose) -> np.ndarray:
-    """Vertices (n, 3) moved by the pose as far as each takes part in it (n,)."""
-    return points + (pose.apply(points) - points) * share[:, None]
+    """Vertices (n, 3) moved by the pose as far as each takes part in it (n,).
+
+    The sides of the head are flattened, for a photo has few pixels of them to turn into view.
+    """
+    flat = points.copy()
+    flat[:, 2] -= (1 - SIDE_RELIEF) * np.maximum(flat[:, 2] - SIDES * pose.unit, 0)
+    return points + (pose.apply(flat) - flat) * share[:, None]
 
 
 def keep_apart(shaped: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from numba import njit
 UNCOVERED = -99.0  # a place outside every picture: samples nothing
 FAR = 1e9
 EDGE = 1e-4  # barycentric slack, so that neighbouring triangles leave no crack
-FOLD = 2.2  # px of surplus step in the sampling map that counts as a fold
+FOLD = 1.2  # px of surplus step in the sampling map that counts as a fold or as too coarse
 
 
 @dataclass(frozen=True)
