@@ -1,0 +1,54 @@
+"""Opens the page: python app.py [--host 127.0.0.1] [--port 7860]."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+log = logging.getLogger("app")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Build the page and serve it until the process is stopped. All files of visitors go into one temporary folder."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s")
+    log.setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with tempfile.TemporaryDirectory(prefix="actalker-") as folder:
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read by gradio when it is imported
+        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "uploads")
+        _serve(Path(folder) / "visitors", options.host, options.port)
+
+
+def _serve(work: Path, host: str, port: int) -> None:
+    import demo
+    from demo.hosting import serve
+    from demo.runner import Runner
+
+    runner = Runner(work)
+    runner.warm()
+    runner.keep_clean()
+    page = demo.build(runner)
+    try:
+        log.info("The page is open at %s (stop it with Ctrl+C).", serve(page, runner.work, host, port))
+        page.block_thread()
+    finally:
+        runner.close()
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The command line; hosts such as a Space set the same by GRADIO_SERVER_NAME and GRADIO_SERVER_PORT."""
+    parser = argparse.ArgumentParser(description="Opens the page of ACTalker Studio.")
+    host = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    port = int(os.environ.get("GRADIO_SERVER_PORT", "7860"))
+    parser.add_argument("--host", default=host, help="where to listen; 0.0.0.0 lets other machines in (%(default)s)")
+    parser.add_argument("--port", type=int, default=port, help="port to listen at (%(default)s)")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
