@@ -1,0 +1,84 @@
+"""Diffusion against answers that are known: Gaussian data has an exact denoiser."""
+
+import pytest
+import torch
+
+from actalker.config import Sampling
+from actalker.model.conditioning import Conditions
+from actalker.model.diffusion import guided, loss, precondition, sample_euler, sigmas, window_starts, windowed
+
+NOTHING = Conditions(torch.zeros(1, 1), {}, {})
+
+
+def gaussian(mean, std):
+    """The exact denoiser of N(mean, std²)."""
+    return lambda x, sigma, _=None: (std**2 * x + sigma**2 * mean) / (std**2 + sigma**2)
+
+
+def quiet(_):
+    pass
+
+
+def test_euler_finds_the_gaussian():
+    levels = sigmas(Sampling(steps=400, sigma_max=80.0, sigma_min=0.002))
+    noise = torch.randn(4000, 1, 1, generator=torch.Generator().manual_seed(0)) * levels[0]
+    drawn = sample_euler(gaussian(1.5, 0.5), noise, levels, quiet)
+    assert drawn.mean().item() == pytest.approx(1.5, abs=0.03)
+    assert drawn.std().item() == pytest.approx(0.5, rel=0.05)
+
+
+def test_levels_fall_to_zero():
+    levels = sigmas(Sampling(steps=7))
+    assert len(levels) == 8
+    assert levels[0] == pytest.approx(10)
+    assert levels[-2] == pytest.approx(0.02)
+    assert levels[-1] == 0
+    assert (levels.diff() < 0).all()
+
+
+def test_preconditioning_of_a_zero_network_is_the_unit_gaussian():
+    denoise = precondition(lambda x, *_: torch.zeros_like(x))
+    x, sigma = torch.randn(3, 4, 2), torch.tensor([0.1, 1.0, 9.0])
+    assert torch.allclose(denoise(x, sigma, NOTHING), x / (1 + sigma[:, None, None] ** 2))
+
+
+def test_guidance_extrapolates_from_the_null():
+    def denoise(x, _, conditions):
+        return x * 0 + conditions.identity.mean()
+
+    told, forgotten = Conditions(torch.ones(1, 1), {}, {}), Conditions(torch.zeros(1, 1), {}, {})
+    x, sigma = torch.zeros(1, 2, 3), torch.tensor(1.0)
+    assert guided(denoise, lambda _: forgotten, 1.7)(x, sigma, told).mean().item() == pytest.approx(1.7)
+    assert guided(denoise, lambda _: forgotten, 1) is denoise
+
+
+@pytest.mark.parametrize(
+    ("length", "size", "overlap"), [(5, 10, 3), (10, 10, 3), (11, 10, 3), (95, 10, 4), (24, 10, 0)]
+)
+def test_windows_cover_every_frame(length, size, overlap):
+    covered = torch.zeros(length)
+    for start in window_starts(length, size, overlap):
+        assert start >= 0
+        covered[start : start + size] += 1
+    assert (covered >= 1).all()
+
+
+def test_windows_of_a_pointwise_denoiser_change_nothing():
+    denoise = gaussian(0.3, 0.7)
+    x, sigma = torch.randn(1, 57, 4), torch.tensor(2.0)
+    assert torch.allclose(windowed(denoise, NOTHING, 20, 6)(x, sigma), denoise(x, sigma), atol=1e-6)
+
+
+def test_the_loss_sees_only_weighted_coefficients():
+    target, noise, sigma = torch.randn(2, 6, 3), torch.randn(2, 6, 3), torch.tensor([0.5, 2.0])
+    weight = torch.tensor([1.0, 0.0, 1.0]).expand(6, 3)
+
+    def wrong_in_the_middle(*_):
+        answer = target.clone()
+        answer[..., 1] += 10
+        return answer
+
+    assert loss(wrong_in_the_middle, target, sigma, noise, NOTHING, weight) == (0, 0)
+    place, change = loss(lambda x, *_: x, target, sigma, noise, NOTHING, weight)
+    assert place > 0.1
+    assert change > 0.1
