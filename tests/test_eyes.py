@@ -3,6 +3,7 @@ import pytest
 from drawn_subject import IRIS, WHITE, drawn_subject, frame_of, region
 
 from actalker.render.eyes import Eyes, white_of_eyes
+from actalker.render.scene import Subject
 from actalker.signals.mesh import EYES
 
 
@@ -86,4 +87,12 @@ def test_a_tiny_face_does_not_fail():
     subject = drawn_subject(64)
     frame = frame_of(subject, gazeX=0.5)
     Eyes(subject).draw(frame)
+    assert np.isfinite(frame.canvas).all()
+
+
+def test_an_eye_outside_the_picture_does_not_fail():
+    whole = drawn_subject()
+    right_half = Subject(whole.picture[:, 150:], whole.points - [150, 0, 0], whole.rig, whole.skin_luma, False)
+    frame = frame_of(right_half, gazeX=0.5)
+    Eyes(right_half).draw(frame)
     assert np.isfinite(frame.canvas).all()

@@ -18,7 +18,7 @@ from actalker.signals.shapes import GAZE_DOWN, GAZE_RIGHT
 
 _GAZE_REACH = np.array([GAZE_RIGHT, GAZE_DOWN])  # face units at gazeX = 1 and gazeY = 1
 _EYEBALL_DEPTH = 0.05  # behind the lids, face units
-_LASHES, _LOWER_RIM = 0.32, 0.10  # thickness at the upper and at the lower lid, shares of the photo's eye height
+_LASHES, _LOWER_RIM = 0.32, 0.10  # thickness at the upper and at the lower lid, shares of the eye's height
 _FADE_IN = 8.0  # the layer is fully there at a coefficient sum of 1 / 8
 _LID_COEFFICIENTS = ("eyeBlink", "eyeSquint", "eyeWide")
 _IRIS_RIM = 0.84  # share of the iris radius up to which the photo's own pixels are trusted
@@ -77,8 +77,6 @@ class _Eyeball:
     def __init__(self, subject: Subject, eye: Eye, side: str) -> None:
         self._eye = eye
         self._scale = subject.rig.scale
-        at_rest = Opening.of(eye, subject.points)
-        self._height = max(float((at_rest.lower - at_rest.upper)[:, 1].max()), 0.03 * self._scale)
         self._lid_coefficients = [INDEX[name + side] for name in _LID_COEFFICIENTS]
         self._white, self._iris = _complete_eyeball(subject, eye)
         centre = np.append(subject.points[list(eye.contour), :2].mean(0), subject.points[eye.upper[4], 2])
@@ -88,21 +86,15 @@ class _Eyeball:
     def draw(self, frame: Frame) -> None:
         gaze = frame.values[[INDEX["gazeX"], INDEX["gazeY"]]]
         moved = np.abs(frame.values[self._lid_coefficients]).sum() + np.abs(gaze).sum()
+        if moved == 0:
+            return
         opening = Opening.of(self._eye, frame.posed[:, :2] - frame.origin)
         box = Box.around(opening.outline, 3, frame.canvas.shape)
-        if moved == 0 or box.empty:
-            return
         top, bottom = opening.lids(box)
         alpha = soft_polygon(opening.outline, box, max(0.5, 0.005 * self._scale)) * ramp(0.2, 1.5, bottom - top)
-        alpha *= self._below_lashes(top, bottom, box)
+        alpha *= _below_lashes(top, bottom, box)
         colour = self._seen(frame, gaze, box) * opening.shade(box)
         blend(box.of(frame.canvas), colour, min(1.0, _FADE_IN * moved) * alpha)
-
-    def _below_lashes(self, top: np.ndarray, bottom: np.ndarray, box: Box) -> np.ndarray:
-        """(h, w) share of eyeball between the lids: the photo's own lashes and rims stay on top of it."""
-        _, rows = box.axes()
-        from_top, from_bottom = (rows - top) / self._height, (bottom - rows) / self._height
-        return ramp(-0.04, _LASHES, from_top) * ramp(-0.06, _LOWER_RIM, from_bottom)
 
     def _seen(self, frame: Frame, gaze: np.ndarray, box: Box) -> np.ndarray:
         """(h, w, 3) the unshaded eyeball looking along the gaze, in the frame's pose."""
@@ -114,6 +106,13 @@ class _Eyeball:
         colour = self._white.placed(turned, box)[..., :3]
         lay_over(colour, self._iris.placed(shifted, box))
         return colour
+
+
+def _below_lashes(top: np.ndarray, bottom: np.ndarray, box: Box) -> np.ndarray:
+    """(h, w) share of eyeball between the lids' rows (w,): the photo's own lashes and rims stay on top of it."""
+    _, rows = box.axes()
+    height = max(float((bottom - top).max()), 1.0)
+    return ramp(-0.04, _LASHES, (rows - top) / height) * ramp(-0.06, _LOWER_RIM, (bottom - rows) / height)
 
 
 def white_of_eyes(subject: Subject) -> np.ndarray:
@@ -180,7 +179,7 @@ def _complete_eyeball(subject: Subject, eye: Eye) -> tuple[Sprite, Sprite]:
     white = Sprite.painted(_complete_white(view, usual_white), np.ones(view.box.shape, np.float32), to_crop)
     edge = max(0.28, 2.0 / view.iris_radius)
     iris_alpha = 1 - np.clip((view.radius - 1.0) / edge + 0.5, 0, 1)
-    return white, Sprite.painted(_complete_iris(view, usual_white), iris_alpha, to_crop)
+    return white, Sprite.painted(_complete_iris(view), iris_alpha, to_crop)
 
 
 def _complete_white(view: _View, usual: np.ndarray) -> np.ndarray:
@@ -194,19 +193,20 @@ def _complete_white(view: _View, usual: np.ndarray) -> np.ndarray:
     return view.picture * soft + spread * (1 - soft)
 
 
-def _complete_iris(view: _View, usual_white: np.ndarray) -> np.ndarray:
+def _complete_iris(view: _View) -> np.ndarray:
     """(h, w, 3) the whole iris: own pixels, else the mirror image from below mixed with the ring's usual colour."""
-    iris_coloured = (view.radius < 0.5) | (luma(view.picture) < 0.55 * luma(usual_white))
-    own = (view.trusted & (view.radius < _IRIS_RIM) & iris_coloured).astype(np.float32)
+    own = (view.trusted & (view.radius < _IRIS_RIM)).astype(np.float32)
     rings = _ring_colours(view, own > 0)
+    ceiling = 1.2 * rings + 255 * (view.radius < 0.6)[..., None]  # white that a loose fit lets in at the rim
+    picture = np.minimum(view.picture, ceiling)
     height, width = own.shape
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     flipped = 2 * np.float32(view.iris_centre[1]) - y
-    mirror = cv2.remap(view.picture, x, flipped, cv2.INTER_LINEAR)
+    mirror = cv2.remap(picture, x, flipped, cv2.INTER_LINEAR)
     mirror_known = cv2.remap(own, x, flipped, cv2.INTER_LINEAR)[..., None] * 0.6
     filled = mirror * mirror_known + rings * (1 - mirror_known)
     soft = cv2.GaussianBlur(own, (0, 0), 0.7)[..., None] * own[..., None]
-    return view.picture * soft + filled * (1 - soft)
+    return picture * soft + filled * (1 - soft)
 
 
 def _ring_colours(view: _View, own: np.ndarray, rings: int = 8) -> np.ndarray:

@@ -24,7 +24,7 @@ _FADE_IN = (0.004, 0.02)  # way of the lips from the photo's, face units, over w
 _SLIT = 0.015  # gap in face units below which a slit is drawn ever fainter
 _OWN_TEETH_REACH = 0.07  # how far a photo's own teeth are continued upwards under the lip, face units
 _CROWN = 0.115  # length of a front tooth, face units
-_SHADOW_TINT = np.array([0.80, 1.22, 1.40], np.float32)  # light inside a mouth has bounced off red walls
+_SHADOW_TINT = np.array([0.84, 1.13, 1.26], np.float32)  # light inside a mouth has bounced off red walls
 
 
 class Slit(NamedTuple):
@@ -49,7 +49,7 @@ class Slit(NamedTuple):
         below_upper = ramp(-0.01, 0.055, (rows - self.top) / self.scale)
         above_lower = ramp(0.0, 0.03, (self.bottom - rows) / self.scale)
         gap = ramp(0.0, 0.055, (self.bottom - self.top) / self.scale)
-        return (0.60 + 0.40 * below_upper) * (0.80 + 0.20 * above_lower) * (0.65 + 0.35 * gap)
+        return (0.66 + 0.34 * below_upper) * (0.80 + 0.20 * above_lower) * (0.70 + 0.30 * gap)
 
 
 class Mouth:
@@ -64,6 +64,7 @@ class Mouth:
         density = max(1.25 * self._scale, 60.0)
         self._cavity, self._cheek = palette.cavity, palette.cheek
         own = _own_teeth(subject, self._skull, palette.gum) if subject.open_mouth else None
+        self._has_seam = not subject.open_mouth
         self._upper_teeth, self._rest_light = own or (paint_teeth(UPPER_ROW, palette, density), 1.0)
         self._lower_teeth = paint_teeth(LOWER_ROW, palette, density)
         self._tongue = paint_tongue(palette, density)
@@ -78,12 +79,16 @@ class Mouth:
         upper, lower = smooth_curve(screen[_UPPER]), smooth_curve(screen[_LOWER])
         outline = np.vstack([upper, lower[-2:0:-1]])
         box = Box.around(outline, 3, frame.canvas.shape)
-        if box.empty:
-            return
         slit = Slit.between(upper, lower, box, self._scale)
-        alpha = soft_polygon(outline, box, max(0.5, 0.006 * self._scale))
-        alpha *= ramp(0.2, max(1.5, _SLIT * self._scale), slit.bottom - slit.top)
-        blend(box.of(frame.canvas), self._inside(frame, box, slit), presence * alpha)
+        alpha = presence * self._coverage(outline, slit, box)
+        blend(box.of(frame.canvas), self._inside(frame, box, slit), alpha)
+
+    def _coverage(self, outline: np.ndarray, slit: Slit, box: Box) -> np.ndarray:
+        """(h, w) alpha of the opening. A photo of closed lips has its own seam: there a narrow slit fades away."""
+        soft = soft_polygon(outline, box, max(0.5, 0.006 * self._scale))
+        if self._has_seam:
+            return soft * ramp(0.2, max(1.5, _SLIT * self._scale), slit.bottom - slit.top)
+        return np.minimum(1.5 * soft, 1)  # what lies squeezed under a closing slit may be bright teeth
 
     def _inside(self, frame: Frame, box: Box, slit: Slit) -> np.ndarray:
         """(h, w, 3) colours of everything behind the lips, back to front, in the light that reaches it."""
@@ -103,7 +108,7 @@ class Mouth:
     def _depth(self, slit: Slit, rows: np.ndarray) -> np.ndarray:
         """(h, w, 3) the dark at the back, lighter below; where the lips are close, their wet inner sides."""
         dark = self._cavity * (0.55 + 0.9 * slit.height(rows) ** 2)[..., None]
-        close = 1 - ramp(0.0, 0.09, (slit.bottom - slit.top) / slit.scale)
+        close = 1 - ramp(0.0, 0.05, (slit.bottom - slit.top) / slit.scale)
         return dark + (self._cheek - dark) * close[:, None]
 
     def _carried_by_jaw(self, values: np.ndarray) -> np.ndarray:

@@ -24,12 +24,11 @@ class Box(NamedTuple):
 
     @classmethod
     def around(cls, points: np.ndarray, margin: float, shape: tuple[int, ...]) -> "Box":
-        """The smallest box round (n, 2) points plus a margin in px, cut to a picture of this shape."""
-        low = np.floor(points.min(0) - margin).astype(int)
-        high = np.ceil(points.max(0) + margin).astype(int) + 1
-        x0, x1 = np.clip((low[0], high[0]), 0, shape[1])
-        y0, y1 = np.clip((low[1], high[1]), 0, shape[0])
-        return cls(int(x0), int(y0), int(x1), int(y1))
+        """The box round (n, 2) points plus a margin in px, cut to a picture of this shape; never under 2 x 2 px."""
+        size = np.array(shape[1::-1])
+        low = np.clip(np.floor(points.min(0) - margin).astype(int), 0, size - 2)
+        high = np.clip(np.ceil(points.max(0) + margin).astype(int) + 1, low + 2, size)
+        return cls(*low.tolist(), *high.tolist())
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -38,10 +37,6 @@ class Box(NamedTuple):
     @property
     def corner(self) -> np.ndarray:
         return np.array([self.x0, self.y0], float)
-
-    @property
-    def empty(self) -> bool:
-        return min(self.shape) < 2
 
     def of(self, picture: np.ndarray) -> np.ndarray:
         """The view of a picture inside this box."""

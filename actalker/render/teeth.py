@@ -36,7 +36,7 @@ class Palette:
             gum=0.5 * lips + 0.3 * blood,
             tongue=0.40 * lips + 0.34 * blood,
             cavity=skin_luma * np.array([0.30, 0.13, 0.12], np.float32),
-            cheek=0.36 * lips,
+            cheek=0.7 * lips,
         )
 
 
