@@ -26,7 +26,7 @@ def test_what_needs_no_weights_works_here(facts):
 
 
 def test_a_missing_library_is_named_with_its_remedies(monkeypatch):
-    def refuse(name):
+    def refuse(_name):
         raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
 
     monkeypatch.setattr(doctor.importlib, "import_module", refuse)
