@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import percentile_filter
 
-from actalker.config import COEFFICIENTS, INDEX, SIGNED
+from actalker.config import COEFFICIENTS, INDEX, REGIONS, SIGNED
 from actalker.signals import mesh
 from actalker.signals.mesh import EYES, LIPS_INNER_LOWER, LIPS_INNER_UPPER, Eye
-from actalker.signals.rig import Rig, procrustes
+from actalker.signals.rig import Rig, head_angles, procrustes
 from actalker.signals.shapes import GAZE_DOWN, GAZE_RIGHT
+
+STEADY = [vertex for vertex in mesh.RIGID if vertex not in (*mesh.EARS, *mesh.OVAL_LOWER)]  # the jaw moves the others
 
 # How much the fit trusts each vertex, later lines winning: what shows expression counts more, and depth hardly counts.
 VERTEX_TRUST = (
@@ -25,7 +27,7 @@ VERTEX_TRUST = (
     (mesh.EYE_CONTOURS, 4.0),
 )
 DEPTH_TRUST = 0.12
-RIDGE = 0.3  # of a typical coefficient's own curvature: similar shapes share the work instead of fighting
+RIDGE = 0.3  # of a typical curvature in the region: similar shapes share the work instead of fighting
 SWEEPS = 60  # of coordinate descent
 HIGHEST = 1.0
 
@@ -51,8 +53,7 @@ class Posed:
     @classmethod
     def of(cls, meshes: np.ndarray, reference: np.ndarray) -> "Posed":
         """Meshes aligned to a reference shape (478, 3) by the vertices that expressions hardly move."""
-        rigid = list(mesh.RIGID)
-        parts = [procrustes(reference[rigid], points[rigid]) for points in meshes]
+        parts = [procrustes(reference[STEADY], points[STEADY]) for points in meshes]
         rotations, scales, translations = (np.array(part) for part in zip(*parts, strict=True))
         shapes = (meshes - translations[:, None]) @ rotations / scales[:, None, None]
         return cls(shapes, rotations, scales, translations)
@@ -88,17 +89,23 @@ def neutral_shape(posed: Posed) -> np.ndarray:
 
 def fit_expression(shapes: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     """(t, 38) box-bounded ridge regression of shapes (t, 478, 3) on the neutral face's rig; zero for the head."""
-    basis = Rig(neutral).basis
-    used = np.flatnonzero(np.abs(basis).sum(axis=(1, 2)))
     trust = np.sqrt(_trust())
-    design = (basis[used] * trust).reshape(len(used), -1)
+    design = (Rig(neutral).basis * trust).reshape(len(COEFFICIENTS), -1)
+    used = np.flatnonzero(design.any(axis=1))
+    design = design[used]
     targets = ((shapes - neutral) * trust).reshape(len(shapes), -1)
     curvature = design @ design.T
-    curvature[np.diag_indices(len(used))] += RIDGE * np.median(np.diag(curvature))
+    curvature += RIDGE * np.diag(_typical_in_region(np.diag(curvature), used))
     lowest = np.array([-1.0 if COEFFICIENTS[i] in SIGNED else 0.0 for i in used])
     values = np.zeros((len(shapes), len(COEFFICIENTS)))
     values[:, used] = _bounded_minimum(curvature, targets @ design.T, lowest)
     return values
+
+
+def _typical_in_region(curvature: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """Median of `curvature` (n,) over each coefficient's region, for the coefficients numbered `used` (n,)."""
+    region = np.array([number for number, names in enumerate(REGIONS.values()) for _ in names])[used]
+    return np.array([np.median(curvature[region == own]) for own in region])
 
 
 def _bounded_minimum(curvature: np.ndarray, slope: np.ndarray, lowest: np.ndarray) -> np.ndarray:
@@ -169,15 +176,14 @@ def _iris_offset(shapes: np.ndarray, eye: Eye) -> np.ndarray:
 
 def head_motion(posed: Posed, neutral: np.ndarray) -> dict[str, np.ndarray]:
     """Angles in degrees and shifts in face units of the head, relative to its usual pose in the clip."""
-    usual = posed.usual_rotation
-    turn = posed.rotations @ usual.T
+    yaw, pitch, roll = head_angles(posed.rotations @ posed.usual_rotation.T)
     pivots = posed.scales[:, None] * (posed.rotations @ neck_pivot(neutral)) + posed.translations
     size = np.median(posed.scales)
     shift = (pivots - np.median(pivots, axis=0)) / size
     return {
-        "headYaw": np.degrees(np.arctan2(turn[:, 2, 0], turn[:, 2, 2])),
-        "headPitch": np.degrees(np.arcsin(np.clip(-turn[:, 2, 1], -1, 1))),
-        "headRoll": np.degrees(np.arctan2(-turn[:, 0, 1], turn[:, 1, 1])),
+        "headYaw": yaw,
+        "headPitch": pitch,
+        "headRoll": roll,
         "headX": shift[:, 0],
         "headY": shift[:, 1],
         "headZ": posed.scales / size - 1,
