@@ -81,9 +81,11 @@ class _Eyeball:
         self._white, self._iris = _complete_eyeball(subject, eye)
         centre = np.append(subject.points[list(eye.contour), :2].mean(0), subject.points[eye.upper[4], 2])
         anchor = centre + [0, 0, _EYEBALL_DEPTH * self._scale]
+        self._gaze_axes = self._scale * subject.rig.rotation[:2, :2] * _GAZE_REACH
         self._anchors = anchor + self._scale * np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]])
 
     def draw(self, frame: Frame) -> None:
+        """Paint this eyeball between its lids, the more of it the more the eye moves."""
         gaze = frame.values[[INDEX["gazeX"], INDEX["gazeY"]]]
         moved = np.abs(frame.values[self._lid_coefficients]).sum() + np.abs(gaze).sum()
         if moved == 0:
@@ -102,7 +104,7 @@ class _Eyeball:
         on_screen = frame.pose.apply(self._anchors)[:, :2] - frame.origin
         turned = cv2.getAffineTransform(at_rest.astype(np.float32), on_screen.astype(np.float32))
         shifted = turned.copy()
-        shifted[:, 2] += turned[:, :2] @ (gaze * _GAZE_REACH * self._scale)
+        shifted[:, 2] += turned[:, :2] @ self._gaze_axes @ gaze
         colour = self._white.placed(turned, box)[..., :3]
         lay_over(colour, self._iris.placed(shifted, box))
         return colour
@@ -184,7 +186,7 @@ def _complete_eyeball(subject: Subject, eye: Eye) -> tuple[Sprite, Sprite]:
 
 def _complete_white(view: _View, usual: np.ndarray) -> np.ndarray:
     """(h, w, 3) the white everywhere: the photo's own where it is bright, elsewhere spread from there and `usual`."""
-    bright = (view.shows_white * ramp(0.6, 0.85, luma(view.picture) / luma(usual))).astype(np.float32)
+    bright = (view.shows_white * ramp(0.6, 0.85, luma(view.picture) / max(luma(usual), 1))).astype(np.float32)
     sigma = 0.10 * view.opening.width
     total = cv2.GaussianBlur(bright, (0, 0), sigma)[..., None] + 0.1
     spread = (cv2.GaussianBlur(view.picture * bright[..., None], (0, 0), sigma) + 0.1 * usual) / total

@@ -145,9 +145,10 @@ def _tongue_pose(values: np.ndarray) -> np.ndarray:
 
 def _lip_colour(subject: Subject) -> np.ndarray:
     """(3,) median colour of the photo's lips."""
-    middles = [lip[i] for lip in (LIPS_OUTER_UPPER, LIPS_OUTER_LOWER) for i in (_MIDDLE - 1, _MIDDLE, _MIDDLE + 1)]
-    inner = [lip[i] for lip in (LIPS_INNER_UPPER, LIPS_INNER_LOWER) for i in (_MIDDLE - 1, _MIDDLE, _MIDDLE + 1)]
-    between = (subject.points[middles, :2] + subject.points[inner, :2]) / 2
+    middle = slice(_MIDDLE - 1, _MIDDLE + 2)
+    outer = [*LIPS_OUTER_UPPER[middle], *LIPS_OUTER_LOWER[middle]]
+    inner = [*LIPS_INNER_UPPER[middle], *LIPS_INNER_LOWER[middle]]
+    between = (subject.points[outer, :2] + subject.points[inner, :2]) / 2
     height, width = subject.picture.shape[:2]
     x, y = np.clip(between.round().astype(int), 0, (width - 1, height - 1)).T
     return np.median(subject.picture[y, x].astype(np.float32), axis=0)
@@ -162,7 +163,7 @@ def _own_teeth(subject: Subject, plane: np.ndarray, gum: np.ndarray) -> tuple[Sp
     picture = box.of(subject.picture).astype(np.float32)
     margin = 2 * max(1, round(0.012 * scale)) + 1  # the lips' inner sides are wet and red
     visible = cv2.erode(soft_polygon(outline, box, 0.7), np.ones((margin, margin)))
-    brightness = luma(picture) / subject.skin_luma
+    brightness = luma(picture) / max(subject.skin_luma, 1)
     if not (visible > 0.5).any() or (brightness[visible > 0.5] > 0.75).mean() < 0.25:
         return None
     visible *= ramp(0.3, 0.6, cv2.GaussianBlur(brightness, (0, 0), 0.012 * scale))
