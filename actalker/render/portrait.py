@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from actalker.config import INDEX, REGIONS
-from actalker.render import warp
 from actalker.render.background import separate
 from actalker.render.composite import native_part, square_part
 from actalker.render.eyes import Eyes
@@ -16,6 +15,7 @@ from actalker.render.pose import Pose, limited
 from actalker.render.scene import Frame, Subject
 from actalker.render.seam import is_open, snap_to_seam
 from actalker.render.surface import Surface, carry, head_share, keep_apart
+from actalker.render.warp import CutOut, SamplingMap
 from actalker.signals import mesh
 from actalker.signals.face import Face
 from actalker.signals.rig import Rig
@@ -70,7 +70,7 @@ class Portrait:
         self._surface = Surface(points, rig.scale, picture.shape[:2])
         background = separate(picture, self._surface.outline.points)
         self._plate = background.plate
-        self._foreground = warp.premultiplied(picture, background.matte, background.plate)
+        self._cut_out = CutOut.of(picture, background.matte, background.plate)
         reach = self._reach_of_regions(masks)
         self._share = head_share(self._surface, background.person, picture.shape[:2])
         self._share *= min(1.0, 2 * reach["head"].max()) * np.minimum(1, sum(reach.values()))
@@ -114,15 +114,12 @@ class Portrait:
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return frame
         light = surface.extend(self._light.change(screen[surface.face]), LIGHT_BEYOND_FACE)
-        sampling = warp.SamplingMap.empty((rows.stop - rows.start, columns.stop - columns.start))
+        sampling = SamplingMap.empty((rows.stop - rows.start, columns.stop - columns.start))
         screen, rest = screen - (columns.start, rows.start, 0), surface.rest[:, :2]
         sampling.draw(surface.backdrop, screen, rest, light, solid=False)
         sampling.draw(surface.fillers, screen, rest, light, solid=False)
         sampling.draw(surface.skin, screen, rest, light, solid=True)
-        foreground = sampling.sample(self._foreground)
-        warp.soften_folds(foreground, sampling.source)
-        plate = np.ascontiguousarray(self._plate[rows, columns])
-        frame[rows, columns] = warp.over_plate(foreground, sampling.light, plate)
+        frame[rows, columns] = self._cut_out.over(self._plate[rows, columns], sampling)
         return frame
 
     def _changing(self, screen: np.ndarray) -> tuple[slice, slice]:
