@@ -161,7 +161,7 @@ def _own_teeth(subject: Subject, plane: np.ndarray, gum: np.ndarray) -> tuple[Sp
     outline = np.vstack([upper, lower[-2:0:-1]])
     box = Box.around(outline, (_OWN_TEETH_REACH + 0.02) * scale, subject.picture.shape)
     picture = box.of(subject.picture).astype(np.float32)
-    margin = 2 * max(1, round(0.012 * scale)) + 1  # the lips' inner sides are wet and red
+    margin = 2 * max(1, round(0.007 * scale)) + 1  # the lips' inner sides are wet and red
     visible = cv2.erode(soft_polygon(outline, box, 0.7), np.ones((margin, margin)))
     brightness = luma(picture) / max(subject.skin_luma, 1)
     if not (visible > 0.5).any() or (brightness[visible > 0.5] > 0.75).mean() < 0.25:
