@@ -11,7 +11,7 @@ from actalker.render.composite import native_part, square_part
 from actalker.render.eyes import Eyes
 from actalker.render.light import Light
 from actalker.render.mouth import Mouth
-from actalker.render.pose import Pose, limited
+from actalker.render.pose import Pose, limited, turning_room
 from actalker.render.scene import Frame, Subject
 from actalker.render.seam import is_open, snap_to_seam
 from actalker.render.surface import Surface, carry, head_share, keep_apart
@@ -49,6 +49,7 @@ class Portrait:
         if not self.open_mouth:
             points = snap_to_seam(points, picture, unit)
         self._rig = Rig(points)
+        self._turning_room = turning_room(self._rig.rotation)
         self._light = Light(picture, points, unit)
         self._prepare_surface(points, masks)
         subject = Subject(picture, points, self._rig, self._light.skin_luma, self.open_mouth)
@@ -57,7 +58,7 @@ class Portrait:
 
     def render(self, values: np.ndarray, seal: float = 0.0) -> np.ndarray:
         """The frame (h, w, 3) uint8 for coefficients (38,); all zero gives the photo. seal: 1 closes an open mouth."""
-        values = limited(values)
+        values = limited(values, self._turning_room)
         shaped = keep_apart(self._shaped(values, seal))
         pose = Pose.of(values, self._surface.rest[self._surface.face], self._rig.scale)
         screen = carry(self._surface.follow(shaped), self._share, pose)

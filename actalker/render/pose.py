@@ -6,7 +6,7 @@ import numpy as np
 
 from actalker.config import INDEX
 from actalker.signals.fit import neck_pivot
-from actalker.signals.rig import head_rotation
+from actalker.signals.rig import head_angles, head_rotation
 
 FOCAL_LENGTH = 5.5  # face units between camera and face
 LIMITS = {  # where each coefficient starts to be held back, and what it never passes
@@ -24,13 +24,23 @@ _LIMITED = [INDEX[name] for name in LIMITS]
 _KNEES, _CEILINGS = np.array(list(LIMITS.values())).T
 
 
-def limited(values: np.ndarray) -> np.ndarray:
-    """Coefficients (38,) within what looks right: unchanged up to a knee, then level off smoothly."""
+def limited(values: np.ndarray, room: float = 1.0) -> np.ndarray:
+    """Coefficients (38,) within what looks right: unchanged up to a knee, then level off smoothly.
+
+    room scales headYaw: a face that the photo shows half from the side has less to show.
+    """
     values = np.array(values, float)
+    values[INDEX["headYaw"]] *= room
     size, room = np.abs(values[_LIMITED]), _CEILINGS - _KNEES
     eased = _KNEES + room * np.tanh((size - _KNEES) / room)
     values[_LIMITED] = np.sign(values[_LIMITED]) * np.where(size > _KNEES, eased, size)
     return values
+
+
+def turning_room(rotation: np.ndarray) -> float:
+    """Share of a turn that a photo can show whose head is turned by this rotation (3, 3)."""
+    yaw, _, _ = head_angles(rotation)
+    return float(np.clip(1 - (np.abs(yaw) - 14) / 30, 0.4, 1))
 
 
 @dataclass(frozen=True)
