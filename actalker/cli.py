@@ -146,7 +146,7 @@ def _measure(options: argparse.Namespace) -> tuple[dict, str]:
     fps = float(probe_video(options.video).fps)
     motion = measure_motion(read_video(options.video, fps), fps, name=options.video.name)
     motion.save(options.out)
-    frames, names = len(motion.values), list(motion.names)
+    frames, names = len(motion), list(motion.names)
     facts = {"out": str(options.out), "frames": frames, "fps": fps, "names": names, "frames_filled": motion.filled}
     return facts, f"{options.out}: {frames} frames at {fps:g} fps, {motion.filled} filled from their neighbours."
 

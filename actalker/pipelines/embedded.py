@@ -69,7 +69,7 @@ class EmbeddedPipeline:
                 motion, calls = self.denoise(request, measured, progress)
             frames = self._frames(portrait, motion, request, watch, progress)
             with watch.time("write"):
-                media.write_video(out, frames, request.fps, sound_track(request, len(motion.values)))
+                media.write_video(out, frames, request.fps, sound_track(request, len(motion)))
         facts = self._facts(request, out, measured, motion, portrait, watch) | {"network_calls": calls}
         if motion_out is not None:
             motion.save(motion_out)
@@ -97,7 +97,7 @@ class EmbeddedPipeline:
             whole = windowed(denoise, conditions, config.window, config.overlap)
             done = sample_euler(whole, noise, levels, lambda i: progress("denoising", (i + 1) / sampling.steps))
             values = self.network.unwhiten(done)[0] * self._strength(request, conditions)
-        motion = Motion(values.numpy().astype(np.float32), COEFFICIENTS, float(config.fps), measured.filled)
+        motion = Motion(values.numpy().astype(np.float32), float(config.fps), measured.filled)
         return motion.resampled(float(request.fps), frame_count(measured.seconds, request.fps)), calls
 
     def condition(self, request: Request, measured: Measured, frames: int) -> Conditions:
@@ -120,7 +120,7 @@ class EmbeddedPipeline:
     def _frames(
         self, portrait: Portrait, motion: Motion, request: Request, watch: Stopwatch, progress: Progress
     ) -> Iterator[np.ndarray]:
-        total = len(motion.values)
+        total = len(motion)
         speaks = request.regions["mouth"] != "still"
         for i, values in enumerate(motion.values):
             with watch.time("render"):
@@ -133,7 +133,7 @@ class EmbeddedPipeline:
         self, request: Request, out: Path, measured: Measured, motion: Motion, portrait: Portrait, watch: Stopwatch
     ) -> dict:
         height, width = portrait.shape[:2]
-        frames, spent = len(motion.values), watch.seconds
+        frames, spent = len(motion), watch.seconds
         spent["encode"] = spent.pop("write") - spent["render"]
         seconds = float(frames / request.fps)
         return {

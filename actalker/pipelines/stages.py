@@ -135,8 +135,9 @@ def measure(request: Request, progress: Progress = silent) -> Measured:
 def _measure_driving(path: Path, progress: Progress) -> Motion:
     info = media.probe_video(path)
     fps = float(info.fps)
+    total = max(1.0, float(info.seconds) * fps)
     frames = media.read_video(path, fps)
-    return measure_motion(frames, fps, name=path.name, progress=lambda done: progress("measuring", done))
+    return measure_motion(frames, fps, lambda done: progress("measuring", min(1.0, done / total)), path.name)
 
 
 def frame_count(seconds: float, fps: Fraction) -> int:
