@@ -25,11 +25,6 @@ STILL = 0.01  # px that do not count as motion
 LIGHT_BEYOND_FACE = 0.5  # share of the face's change of light that its surroundings take part in
 SMILE_WIDTH = (0.56, 0.72)  # mouth width in face units from which a photo smiles, and where it smiles fully
 RELAXED_SMILE = 0.3  # how much of mouthSmile closing a smiling mouth takes away
-ANCHORS: dict[str, list[int]] = {  # vertices that stand for a region where its mask is asked about a painted layer
-    "mouth": list(mesh.LIPS),
-    "eyes": list(mesh.EYE_CONTOURS),
-    "gaze": [eye.iris for eye in mesh.EYES.values()],
-}
 
 
 class Portrait:
@@ -77,9 +72,10 @@ class Portrait:
         self._share *= min(1.0, 2 * reach["head"].max()) * np.minimum(1, sum(reach.values()))
         self._basis, self._reach = rig.basis.copy(), np.ones(len(INDEX))
         for region, names in REGIONS.items():
-            rows = [INDEX[name] for name in names]
-            self._basis[rows] *= reach[region][: mesh.VERTICES, None]
-            self._reach[rows] = reach[region][ANCHORS[region]].mean() if region in ANCHORS else 1.0
+            for name in names:
+                self._basis[INDEX[name]] *= reach[region][: mesh.VERTICES, None]
+                painted = _painted_vertices(region, name)
+                self._reach[INDEX[name]] = reach[region][painted].mean() if painted else 1.0
         self._seal = self._closing_displacement() * reach["mouth"][: mesh.VERTICES, None]
 
     def _reach_of_regions(self, masks: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
@@ -147,3 +143,14 @@ class Portrait:
         low = np.clip(np.floor(points.min(0)).astype(int) - margin, 0, (width, height))
         high = np.clip(np.ceil(points.max(0)).astype(int) + margin + 1, 0, (width, height))
         return slice(low[1], high[1]), slice(low[0], high[0])
+
+
+def _painted_vertices(region: str, name: str) -> list[int]:
+    """The vertices whose mask decides how much a painted layer hears of a coefficient; none where nothing is painted."""
+    if region == "mouth":
+        return list(mesh.LIPS)
+    if region == "gaze":
+        return [eye.iris for eye in mesh.EYES.values()]
+    if region == "eyes":
+        return list(mesh.EYES["Left" if name.endswith("Left") else "Right"].contour)
+    return []

@@ -191,7 +191,7 @@ def _spread_of_expression(outline: Outline, around: np.ndarray, shape: tuple[int
     radius = outline.radii(around)
     blur = 0.12 + 0.25 * np.clip(radius - 1, 0, 1)
     kernel = np.exp(-0.5 * (apart / blur[:, None]) ** 2)
-    fade = np.exp(-(((radius - 1) / 0.55) ** 2)) * ~_on_border(around, shape)
+    fade = np.exp(-(((radius - 1) / 0.55) ** 2)) * smoothstep((2.2 - radius) / 0.8) * ~_on_border(around, shape)
     return kernel / kernel.sum(1, keepdims=True) * fade[:, None]
 
 
