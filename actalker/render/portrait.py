@@ -146,7 +146,7 @@ class Portrait:
 
 
 def _painted_vertices(region: str, name: str) -> list[int]:
-    """The vertices whose mask decides how much a painted layer hears of a coefficient; none where nothing is painted."""
+    """The vertices whose mask decides how much a painted layer hears of a coefficient; none if nothing is painted."""
     if region == "mouth":
         return list(mesh.LIPS)
     if region == "gaze":
