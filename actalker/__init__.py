@@ -1,1 +1,1 @@
-"""ACTalker Studio: a photo, speech and a driving clip become a talking video, each signal moving its own part of the face."""
+"""ACTalker Studio: a photo, a voice and a driving clip become a talking video, and each signal moves its own region."""

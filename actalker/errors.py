@@ -2,4 +2,4 @@
 
 
 class InputError(ValueError):
-    """Bad input. The message is the whole report: the command prints it and exits with 2, the page shows it at the field."""
+    """Bad input. The message is all that is said: the command prints it and exits with 2, the page shows it."""

@@ -14,7 +14,7 @@ class Conditions:
     """Built once for a clip. `signals` holds the open gates alone: a closed gate is absent, not a zero."""
 
     identity: Tensor  # (b, c)
-    signals: dict[str, Tensor]  # name -> (b, t, 1, c)
+    signals: dict[str, Tensor]  # name -> (b, t, m, c): a token a frame for speech, one a region for driving motion
     masks: dict[str, Tensor]  # name -> (t, n) bool: which tokens of which frames listen
 
     def window(self, start: int, stop: int) -> "Conditions":
@@ -73,15 +73,14 @@ class SpeechEncoder(nn.Module):
 
 
 class DrivingEncoder(nn.Module):
-    """Whitened driving coefficients and which of them may be heard -> one token a frame: (b, t, k) -> (b, t, c)."""
+    """Whitened driving coefficients -> one token a frame and region: (b, t, k) -> (b, t, regions, c)."""
 
-    def __init__(self, config: MotionNet, coefficients: int):
+    def __init__(self, config: MotionNet):
         super().__init__()
         c = config.control.condition
-        self.enter = nn.Linear(2 * coefficients, 2 * c)
-        self.leave = nn.Linear(2 * c, c)
+        self.enter = nn.ModuleList(nn.Linear(len(names), c) for names in REGIONS.values())
+        self.region = nn.Parameter(torch.randn(len(REGIONS), c) * 0.5)
 
-    def forward(self, values: Tensor, heard: Tensor) -> Tensor:
-        """values (b, t, k), heard (t, k) bool. What is not heard leaves no trace in the token."""
-        heard = heard.to(values.dtype).expand_as(values)
-        return self.leave(F.gelu(self.enter(torch.cat([values * heard, heard], dim=-1))))
+    def forward(self, values: Tensor) -> Tensor:
+        parts = values.split([len(names) for names in REGIONS.values()], dim=-1)
+        return torch.stack([enter(part) for enter, part in zip(self.enter, parts, strict=True)], dim=2) + self.region

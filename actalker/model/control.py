@@ -52,16 +52,25 @@ class ControlBranch(nn.Module):
 
     def forward(self, z: Tensor, identity: Tensor, signal: Tensor, mask: Tensor) -> Tensor:
         """z (b, t, n, d), identity (b, 1, d), signal (b, t, m, c), mask (t, n) -> (b, t, n, d), zero off the mask."""
-        b, t, n, d = z.shape
-        signal = F.silu(self.condition(signal))  # (b, t, m, d)
-        m = signal.shape[2]
-        listening = mask.any(dim=1, keepdim=True).expand(t, m)  # a frame without listeners needs no signal either
-        keep = torch.cat([listening, mask], dim=1).flatten()
-        frames = torch.cat([signal, z], dim=2).flatten(1, 2)  # the spatio-temporal order: frame by frame, signal first
-        scanned = self.scan(torch.cat([identity, frames[:, keep]], dim=1))[:, 1:]
-        pasted = frames.new_zeros(b, t * (m + n), d)
+        tokens, keep, place = _arranged(F.silu(self.condition(signal)), z, mask)
+        sequence, keep = tokens.flatten(1, 2), keep.flatten()  # the spatio-temporal order: frame by frame
+        scanned = self.scan(torch.cat([identity, sequence[:, keep]], dim=1))[:, 1:]
+        pasted = torch.zeros_like(sequence)
         pasted[:, keep] = scanned
-        return pasted.unflatten(1, (t, m + n))[:, :, m:]
+        return pasted.view_as(tokens)[:, :, place]
+
+
+def _arranged(signal: Tensor, z: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, slice]:
+    """A frame's tokens in scanning order (b, t, m + n, d), which of them to keep (t, m + n), and where z lies.
+
+    A signal with one token for each of z's goes pairwise, each before its own, and is dropped with it. Any other goes
+    before the frame's z, and is dropped from frames in which nobody listens.
+    """
+    if signal.shape[2] == z.shape[2]:
+        return torch.stack([signal, z], dim=3).flatten(2, 3), mask.repeat_interleave(2, dim=1), slice(1, None, 2)
+    count = signal.shape[2]
+    heard = mask.any(dim=1, keepdim=True).expand(-1, count)
+    return torch.cat([signal, z], dim=2), torch.cat([heard, mask], dim=1), slice(count, None)
 
 
 class ParallelControl(nn.Module):

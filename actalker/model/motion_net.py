@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from actalker.config import COEFFICIENTS, REGIONS, MotionNet
-from actalker.model.conditioning import Conditions, DrivingEncoder, SpeechEncoder, coefficient_mask
+from actalker.model.conditioning import Conditions, DrivingEncoder, SpeechEncoder
 from actalker.model.control import ParallelControl
 
 SIZES = [len(names) for names in REGIONS.values()]
@@ -88,7 +88,7 @@ class MotionDenoiser(nn.Module):
         self.config = config
         c, k = config.control, len(COEFFICIENTS)
         self.speech = SpeechEncoder(config)
-        self.driving = DrivingEncoder(config, k)
+        self.driving = DrivingEncoder(config)
         self.shape = nn.Sequential(nn.Linear(config.shape, c.condition), nn.GELU(), nn.Linear(c.condition, c.condition))
         self.null = nn.ParameterDict({name: nn.Parameter(torch.zeros(c.condition)) for name in c.branches})
         self.enter = nn.ModuleList(nn.Linear(size, c.width) for size in SIZES)
@@ -115,8 +115,7 @@ class MotionDenoiser(nn.Module):
         if "audio" in masks:
             signals["audio"] = speech[:, :, None]
         if "video" in masks:
-            heard = coefficient_mask(masks["video"])
-            signals["video"] = self.driving(self.whiten(driving), heard)[:, :, None]
+            signals["video"] = self.driving(self.whiten(driving))
         return Conditions(self.shape(shape), signals, masks)
 
     def forget(self, conditions: Conditions) -> Conditions:
