@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-PLATE_SIDE = 256  # px; the plate under the person is invented, so it needs no more detail
+PLATE_SIDE = 320  # px; the plate under the person is invented, so it needs no more detail
 CERTAIN_FACE = 0.85  # share of the face's outline that is person without asking
-SEEN = 0.08  # segmentation score from which a pixel may belong to the person
+SEEN = 20  # matte from which a pixel shows too much of the person to be scene
+MARGIN = 0.006  # of the picture's side, taken from the scene around the person
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def separate(picture: np.ndarray, outline: np.ndarray) -> Background:
         return Background(np.full(person.shape, 255, np.uint8), picture, None)
     matte = _matte(picture, person)
     matte[face] = 255
-    return Background(matte, _plate(picture, person), person)
+    return Background(matte, _plate(picture, matte), person)
 
 
 def find_person(picture: np.ndarray) -> np.ndarray:
@@ -58,16 +59,16 @@ def _matte(picture: np.ndarray, person: np.ndarray) -> np.ndarray:
     return (255 * np.clip(fine, 0, 1)).round().astype(np.uint8)
 
 
-def _plate(picture: np.ndarray, person: np.ndarray) -> np.ndarray:
-    """(h, w, 3) uint8 picture with the person, and a margin around, filled in from the scene."""
-    height, width = person.shape
-    margin = 2 * round(0.011 * max(person.shape)) + 1
-    hole = cv2.dilate((person > SEEN).astype(np.uint8), np.ones((margin, margin)))
-    scale = PLATE_SIDE / max(person.shape)
+def _plate(picture: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8 picture with the person, and a narrow margin around, filled in from the scene."""
+    height, width = matte.shape
+    margin = 2 * round(MARGIN * max(matte.shape)) + 1
+    hole = cv2.dilate((matte > SEEN).astype(np.uint8), np.ones((margin, margin)))
+    scale = PLATE_SIDE / max(matte.shape)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     small_hole = (cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0).astype(np.uint8)
     filled = cv2.inpaint(small, small_hole, 4, cv2.INPAINT_TELEA)
-    filled = cv2.GaussianBlur(cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC), (0, 0), margin / 5)
-    edge = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), margin / 4)[..., None]
+    filled = cv2.GaussianBlur(cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC), (0, 0), margin / 4)
+    edge = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), margin / 5)[..., None]
     return (picture * (1 - edge) + filled * edge).round().clip(0, 255).astype(np.uint8)
