@@ -145,7 +145,7 @@ def test_a_large_photo_is_reduced(photo, face):
 def test_nobody_to_tell_apart_gives_one_sheet():
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     background = separate(noise, np.array([[20, 20], [40, 20], [40, 40], [20, 40]], float))
-    assert background.person is None
+    assert not background.apart
     assert (background.matte == 255).all()
     np.testing.assert_array_equal(background.plate, noise)
 

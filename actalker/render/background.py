@@ -8,16 +8,22 @@ import numpy as np
 PLATE_SIDE = 320  # px; the plate under the person is invented, so it needs no more detail
 CERTAIN_FACE = 0.85  # share of the face's outline that is person without asking
 SEEN = 20  # matte from which a pixel shows too much of the person to be scene
+NEAR = 0.025  # of the picture's side
 MARGIN = 0.006  # of the picture's side, taken from the scene around the person
 
 
 @dataclass(frozen=True)
 class Background:
-    """matte (h, w) uint8, 255 = person; plate (h, w, 3) uint8; person (h, w) float32 score, or None if not found."""
+    """matte (h, w) uint8, 255 = person; plate (h, w, 3) uint8; apart: whether a person stood out from a scene."""
 
     matte: np.ndarray
     plate: np.ndarray
-    person: np.ndarray | None
+    apart: bool
+
+    def near_person(self) -> np.ndarray:
+        """(h, w) bool: the person and what is close by."""
+        reach = 2 * round(NEAR * max(self.matte.shape)) + 1
+        return cv2.dilate(self.matte, np.ones((reach, reach))) > SEEN
 
 
 def separate(picture: np.ndarray, outline: np.ndarray) -> Background:
@@ -30,10 +36,10 @@ def separate(picture: np.ndarray, outline: np.ndarray) -> Background:
     face = cv2.fillPoly(np.zeros(person.shape, np.uint8), [inner.round().astype(np.int32)], 1) > 0
     seen = person > 0.5
     if not 0.05 < seen.mean() < 0.95 or seen[face].mean() < 0.8:
-        return Background(np.full(person.shape, 255, np.uint8), picture, None)
+        return Background(np.full(person.shape, 255, np.uint8), picture, False)
     matte = _matte(picture, person)
     matte[face] = 255
-    return Background(matte, _plate(picture, matte), person)
+    return Background(matte, _plate(picture, matte), True)
 
 
 def find_person(picture: np.ndarray) -> np.ndarray:

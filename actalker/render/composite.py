@@ -26,6 +26,10 @@ class Part:
         """Points (n, 2) of the part as px of the photo."""
         return (points - self.from_photo[:, 2]) / self.from_photo[0, 0]
 
+    def inner_edges(self) -> np.ndarray:
+        """(h, w) bool: edge pixels beyond which the picture goes on; here there are none."""
+        return np.zeros(self.picture.shape[:2], bool)
+
     def put_back(self, animated: np.ndarray) -> np.ndarray:
         """The frame (h, w, 3) to show for an animated part; here the part itself."""
         return animated
@@ -39,6 +43,10 @@ class Inset(Part):
     x: int
     y: int
     weight: np.ndarray  # (h, w) float32: 1 inside, 0 on those edges where the picture goes on
+
+    def inner_edges(self) -> np.ndarray:
+        """(h, w) bool: edge pixels beyond which the picture goes on."""
+        return self.weight == 0
 
     def put_back(self, animated: np.ndarray) -> np.ndarray:
         """The whole picture with the animated part in its place."""

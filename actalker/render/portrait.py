@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from actalker.config import INDEX, REGIONS
-from actalker.render.background import separate
+from actalker.render.background import Background, separate
 from actalker.render.composite import native_part, square_part
 from actalker.render.eyes import Eyes
 from actalker.render.light import Light
@@ -14,7 +14,7 @@ from actalker.render.mouth import Mouth
 from actalker.render.pose import Pose, limited, turning_room
 from actalker.render.scene import Frame, Subject
 from actalker.render.seam import is_open, snap_to_seam
-from actalker.render.surface import Surface, carry, head_share, keep_apart
+from actalker.render.surface import Surface, carry, head_share, inward_share, keep_apart
 from actalker.render.warp import CutOut, SamplingMap
 from actalker.signals import mesh
 from actalker.signals.face import Face
@@ -22,6 +22,7 @@ from actalker.signals.rig import Rig
 
 FACE_MARGIN = 8  # px around the face that painting may touch
 STILL = 0.01  # px that do not count as motion
+HEAD_REACH = {True: (2.2, 4.0), False: (1.55, 3.0)}  # face radii over which pose fades; further with a matte
 LIGHT_BEYOND_FACE = 0.5  # share of the face's change of light that its surroundings take part in
 SMILE_WIDTH = (0.56, 0.72)  # mouth width in face units from which a photo smiles, and where it smiles fully
 RELAXED_SMILE = 0.3  # how much of mouthSmile closing a smiling mouth takes away
@@ -56,7 +57,7 @@ class Portrait:
         values = limited(values, self._turning_room)
         shaped = keep_apart(self._shaped(values, seal))
         pose = Pose.of(values, self._surface.rest[self._surface.face], self._rig.scale)
-        screen = carry(self._surface.follow(shaped), self._share, pose)
+        screen = carry(self._surface.follow(shaped), self._share, self._inward_share, pose)
         frame = self._warped(screen)
         self._paint(frame, shaped, screen[self._surface.face], values * self._reach, pose)
         return self._part.put_back(frame)
@@ -68,7 +69,7 @@ class Portrait:
         self._plate = background.plate
         self._cut_out = CutOut.of(picture, background.matte, background.plate)
         reach = self._reach_of_regions(masks)
-        self._share = head_share(self._surface, background.person, picture.shape[:2])
+        self._share, self._inward_share = self._pose_shares(background)
         self._share *= min(1.0, 2 * reach["head"].max()) * np.minimum(1, sum(reach.values()))
         self._basis, self._reach = rig.basis.copy(), np.ones(len(INDEX))
         for region, names in REGIONS.items():
@@ -77,6 +78,18 @@ class Portrait:
                 painted = _painted_vertices(region, name)
                 self._reach[INDEX[name]] = reach[region][painted].mean() if painted else 1.0
         self._seal = self._closing_displacement() * reach["mouth"][: mesh.VERTICES, None]
+
+    def _pose_shares(self, background: Background) -> tuple[np.ndarray, np.ndarray]:
+        """How far the head carries each vertex: (n,) at all, and (2, n, 2) away from the picture's borders.
+
+        The body at the lower border stays, and so does everything where the photo goes on beyond the animated part.
+        """
+        person, held = background.near_person(), self._part.inner_edges()
+        held[-1] |= person[-1]
+        if not background.apart:
+            held = person
+        share = head_share(self._surface, held, HEAD_REACH[background.apart])
+        return share, inward_share(self._surface, person)
 
     def _reach_of_regions(self, masks: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
         """Region -> (n,) its mask at every vertex; without masks every region reaches everywhere."""

@@ -15,6 +15,8 @@ RINGS = (1.10, 1.24, 1.42, 1.68, 2.0)  # outlines around the face, as multiples 
 GRID = 15  # vertices along each side of the picture, beyond the rings
 BACK_OF_HEAD = 0.75  # depth of hair and ears behind the nose bridge, face units
 SIDES, SIDE_RELIEF = 0.1, 0.6  # depth in face units where the head's sides begin, and how much of their depth is kept
+HOLD = 0.12  # of the picture's side, over which motion dies away towards a border
+KEPT_OFF_BORDER = 0.03  # of the picture's side, where only the border itself has vertices
 LASH_LENGTH = 0.026  # face units that move rigidly with the lid
 LASH_SHARE = 0.95
 
@@ -91,11 +93,11 @@ class Surface:
         return np.concatenate([values, around, *(values[lash.contour] for lash in self._lashes)])
 
 
-def head_share(surface: Surface, person: np.ndarray | None, shape: tuple[int, int]) -> np.ndarray:
+def head_share(surface: Surface, held: np.ndarray, radii: tuple[float, float]) -> np.ndarray:
     """(size,) how far each vertex is carried by the head: 1 = rigidly.
 
-    person: (h, w) in [0, 1], or None where nobody can be told from the background. Neck and far surroundings stay;
-    so does everything near a border that the person, or else anything, touches.
+    The share falls from 1 to 0 between two radii (in face radii), down the neck, and towards those borders of the
+    picture that are `held` (h, w).
     """
     around = surface.rest[surface.around, :2]
     radius = surface.outline.radii(around)
@@ -103,23 +105,42 @@ def head_share(surface: Surface, person: np.ndarray | None, shape: tuple[int, in
     up = forehead - chin
     height = (around - chin) @ up / (up @ up)  # 0 at the chin, 1 at the top of the forehead
     neck = -0.62 + 0.3 * np.clip(radius - 1, 0, 1.5)  # height of what stays: low at the throat, higher at the shoulders
-    reach = (1.55, 3.0) if person is None else (2.2, 4.0)
-    share = 1 - smoothstep((radius - reach[0]) / (reach[1] - reach[0]))
+    share = 1 - smoothstep((radius - radii[0]) / (radii[1] - radii[0]))
     share *= smoothstep((height - neck) / 0.66)
-    share *= smoothstep(_distance_to_held_border(around, person, shape) / (0.12 * max(shape)))
+    share *= smoothstep(_distance(around, *np.nonzero(held & _border(held.shape))) / (HOLD * max(held.shape)))
     whole = np.ones(surface.size)
     whole[surface.around] = share
     return whole
 
 
-def carry(points: np.ndarray, share: np.ndarray, pose: Pose) -> np.ndarray:
-    """Vertices (n, 3) moved by the pose as far as each takes part in it (n,).
+def inward_share(surface: Surface, person: np.ndarray) -> np.ndarray:
+    """(2, size, 2) how far each vertex may move right and down, then left and up.
+
+    Where the person (h, w) is cut off by a border of the picture, there is nothing to pull into view.
+    """
+    around, (height, width) = surface.rest[surface.around, :2], person.shape
+    share = np.ones((2, surface.size, 2))
+    for inwards, axis, x, y in (
+        (0, 0, 0, np.flatnonzero(person[:, 0])),
+        (0, 1, np.flatnonzero(person[0]), 0),
+        (1, 0, width - 1, np.flatnonzero(person[:, -1])),
+        (1, 1, np.flatnonzero(person[-1]), height - 1),
+    ):
+        distance = _distance(around, *np.broadcast_arrays(y, x))
+        share[inwards, surface.around, axis] = smoothstep(distance / (HOLD * max(person.shape)))
+    return share
+
+
+def carry(points: np.ndarray, share: np.ndarray, inward: np.ndarray, pose: Pose) -> np.ndarray:
+    """Vertices (n, 3) moved by the pose as far as each takes part in it: (n,), and (2, n, 2) away from borders.
 
     The sides of the head are flattened, for a photo has few pixels of them to turn into view.
     """
     flat = points.copy()
     flat[:, 2] -= (1 - SIDE_RELIEF) * np.maximum(flat[:, 2] - SIDES * pose.unit, 0)
-    return points + (pose.apply(flat) - flat) * share[:, None]
+    move = (pose.apply(flat) - flat) * share[:, None]
+    move[:, :2] *= np.where(move[:, :2] > 0, inward[0], inward[1])
+    return points + move
 
 
 def keep_apart(shaped: np.ndarray) -> np.ndarray:
@@ -166,7 +187,8 @@ def _surrounding_points(outline: Outline, shape: tuple[int, int]) -> np.ndarray:
     centre, last = outline.centre, np.array([shape[1] - 1, shape[0] - 1])
     rings = [centre + (outline.points[:: 1 if factor < 1.2 else 2] - centre) * factor for factor in RINGS]
     rings = np.vstack(rings)
-    rings = rings[((rings > 1) & (rings < last - 1)).all(1)]
+    room = KEPT_OFF_BORDER * last.max()
+    rings = rings[((rings > room) & (rings < last - room)).all(1)]
     grid = np.stack(np.meshgrid(*(np.linspace(0, end, GRID) for end in last)), axis=-1).reshape(-1, 2)
     border = _on_border(grid, shape)
     grid = grid[(border & (outline.radii(grid) > 1.05)) | (outline.radii(grid) > RINGS[-1] + 0.12)]
@@ -195,11 +217,14 @@ def _spread_of_expression(outline: Outline, around: np.ndarray, shape: tuple[int
     return kernel / kernel.sum(1, keepdims=True) * fade[:, None]
 
 
-def _distance_to_held_border(points: np.ndarray, person: np.ndarray | None, shape: tuple[int, int]) -> np.ndarray:
-    """(n,) px from each point to the nearest border pixel that must not move."""
-    held = np.ones(shape, bool) if person is None else person > 0.3
-    held[1:-1, 1:-1] = False
-    y, x = np.nonzero(held)
+def _border(shape: tuple[int, int]) -> np.ndarray:
+    border = np.ones(shape, bool)
+    border[1:-1, 1:-1] = False
+    return border
+
+
+def _distance(points: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """(n,) px from each point to the nearest of some pixels (m,), (m,); infinite if there are none."""
     if not len(x):
         return np.full(len(points), np.inf)
     return np.min(np.hypot(points[:, :1] - x, points[:, 1:] - y), axis=1)
