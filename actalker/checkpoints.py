@@ -54,7 +54,10 @@ def load_motion_net(path: Path | None = None) -> MotionDenoiser:
     network = MotionDenoiser(config)
     with safe_open(path, "pt") as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    network.load_state_dict(weights)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(f"{path} was made by another version of this program; train one with this version.") from error
     return network.eval().requires_grad_(False)
 
 

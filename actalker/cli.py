@@ -7,6 +7,7 @@ input with one sentence that says what was found and what to do.
 import argparse
 import json
 import logging
+import os
 import sys
 from dataclasses import replace
 from fractions import Fraction
@@ -22,6 +23,7 @@ EXAMPLE = {"photo": "faces/astronaut.jpg", "speech": "speech/welcome.wav", "driv
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
     options = _parser().parse_args(arguments)
+    os.environ.setdefault("GLOG_minloglevel", "3")  # mediapipe's native code would talk on stderr
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(message)s")
     try:
         report, text = options.run(options)

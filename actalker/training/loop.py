@@ -25,7 +25,9 @@ LEAST_STD = {"mouth": 0.03, "eyes": 0.05, "gaze": 0.05, "brows": 0.05, "head": 0
 log = logging.getLogger(__name__)
 
 
-def train(corpus: list[Utterance], net: MotionNet, config: Training, folder: Path, facts: dict) -> Path:
+def train(
+    corpus: list[Utterance], net: MotionNet, config: Training, folder: Path, facts: dict, stop_after: int | None = None
+) -> Path:
     """Train MotionNet; state, log and averaged weights go to `folder`. Returns the checkpoint's path."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
@@ -39,7 +41,7 @@ def train(corpus: list[Utterance], net: MotionNet, config: Training, folder: Pat
     checkpoint = folder / "motion_net.safetensors"
     log.info("%d parameters, %d renderings, from step %d", parameters(network), len(batches.renderings), first)
     started = time.monotonic()
-    for step in range(first, config.steps):
+    for step in range(first, config.steps if stop_after is None else stop_after):
         for group in optimizer.param_groups:
             group["lr"] = config.rate * _schedule(step, config)
         torch.manual_seed(config.seed * config.steps + step)  # a resumed run draws the same noise

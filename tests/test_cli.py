@@ -1,0 +1,164 @@
+"""The command: results as JSON, and every kind of bad input as one sentence with exit status 2 and no file."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from samples import write_sound
+
+from actalker.cli import main
+from actalker.signals import media
+
+ROOT = Path(__file__).parents[1]
+PHOTO, SPEECH, DRIVING = (
+    ROOT / "assets" / name for name in ("faces/astronaut.jpg", "speech/welcome.wav", "drivers/curious.mp4")
+)
+
+
+@pytest.fixture
+def said(capsys, tmp_path):
+    """Run `animate` and return its one sentence, having checked that it failed properly."""
+
+    def animate(*arguments):
+        out = tmp_path / "results"
+        out.mkdir()
+        try:
+            status = main(["animate", *map(str, arguments), "--out", str(out / "out.mp4"), "--json"])
+        except SystemExit as exit:
+            status = exit.code
+        output, sentence = capsys.readouterr()
+        sentence = "\n".join(line for line in sentence.splitlines() if line.startswith("actalker"))
+        assert status == 2
+        assert output == ""
+        assert sentence.count("\n") == 0
+        assert sentence.endswith(".")
+        assert "Traceback" not in sentence
+        assert list(out.iterdir()) == []
+        return sentence
+
+    return animate
+
+
+@pytest.fixture
+def silent_clip(tmp_path):
+    """A clip without any face: a moving gradient."""
+    frames = (np.full((96, 96, 3), 40 + 5 * i, np.uint8) for i in range(12))
+    media.write_video(tmp_path / "empty room.mp4", frames, 25)
+    return tmp_path / "empty room.mp4"
+
+
+def picture(path, size, colour=(90, 120, 160)):
+    Image.new("RGB", size, colour).save(path)
+    return path
+
+
+def test_no_face(said, tmp_path):
+    sentence = said("--photo", picture(tmp_path / "wall.png", (300, 300)), "--speech", SPEECH)
+    assert "No human face was found in wall.png" in sentence
+
+
+def test_a_face_that_does_not_exist(said):
+    assert "1 face, numbered 0" in said("--photo", PHOTO, "--speech", SPEECH, "--face", 3)
+
+
+def test_neither_signal(said):
+    assert "Neither speech nor a driving clip was given" in said("--photo", PHOTO)
+
+
+def test_no_photo(said):
+    assert "No photo was given" in said("--speech", SPEECH)
+
+
+def test_a_region_without_its_signal(said):
+    sentence = said("--photo", PHOTO, "--speech", SPEECH, "--region", "head=video")
+    assert "The head should follow the driving clip, but no clip was given" in sentence
+
+
+def test_an_unknown_region(said):
+    assert "'ears=audio' is not REGION=SOURCE" in said("--photo", PHOTO, "--speech", SPEECH, "--region", "ears=audio")
+
+
+def test_missing_and_empty_files(said, tmp_path):
+    assert "nowhere.jpg" in said("--photo", tmp_path / "nowhere.jpg", "--speech", SPEECH)
+
+
+@pytest.mark.parametrize("role", ["photo", "speech", "driving"])
+def test_an_empty_file(said, tmp_path, role):
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    files = {"photo": PHOTO, "speech": SPEECH, "driving": DRIVING} | {role: tmp_path / "empty.mp4"}
+    assert "empty.mp4 is empty" in said(*(word for name, path in files.items() for word in (f"--{name}", path)))
+
+
+def test_another_medium_than_its_name_says(said, tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(SPEECH.read_bytes())
+    assert "photo.jpg holds" in said("--photo", tmp_path / "photo.jpg", "--speech", SPEECH)
+
+
+def test_a_clip_without_a_face(said, silent_clip):
+    sentence = said("--photo", PHOTO, "--driving", silent_clip)
+    assert "No face was found in any of the 12 frames of empty room.mp4" in sentence
+
+
+def test_a_three_pixel_photo(said, tmp_path):
+    assert "3" in said("--photo", picture(tmp_path / "dot.png", (3, 3)), "--speech", SPEECH)
+
+
+def test_a_sixty_megapixel_photo_without_a_face(said, tmp_path):
+    large = picture(tmp_path / "large.png", (10000, 6000))
+    assert "No human face was found in large.png" in said("--photo", large, "--speech", SPEECH)
+
+
+def test_a_twentieth_of_a_second(said, tmp_path):
+    click = write_sound(tmp_path / "click.wav", np.ones((1, 800), np.float32) / 2, 16000)
+    assert "0.05 s" in said("--photo", PHOTO, "--speech", click)
+
+
+def test_nothing_to_move(said):
+    sentence = said("--photo", PHOTO, "--speech", SPEECH, "--preset", "voice", "--audio-strength", 0)
+    assert "No region follows a signal" in sentence
+
+
+def test_a_result_that_is_no_video(capsys, tmp_path):
+    assert main(["animate", "--photo", str(PHOTO), "--speech", str(SPEECH), "--out", str(tmp_path / "out.gif")]) == 2
+    assert "does not end in .mp4" in capsys.readouterr().err
+
+
+def test_a_recipe_whose_photo_changed(said, tmp_path):
+    (tmp_path / "recipe.json").write_text("{}")
+    assert "is not a recipe" in said("--recipe", tmp_path / "recipe.json")
+
+
+def test_several_faces_take_the_largest_and_say_so(capsys, tmp_path):
+    face = np.asarray(Image.open(PHOTO).crop((100, 0, 400, 300)))
+    small = np.asarray(Image.fromarray(face).resize((180, 180)))
+    both = np.full((300, 520, 3), 200, np.uint8)
+    both[:, :300], both[60:240, 320:500] = face, small
+    Image.fromarray(both).save(tmp_path / "two.png")
+    speech = write_sound(tmp_path / "short.wav", media.read_audio(SPEECH)[None, :8000], 16000)
+    small_and_quick = ["--size", "128", "--steps", "1"]
+    files = ["--photo", str(tmp_path / "two.png"), "--speech", str(speech), "--out", str(tmp_path / "out.mp4")]
+    assert main(["animate", *files, *small_and_quick]) == 0
+    assert "The photo shows 2 faces; face 0 was used." in capsys.readouterr().out
+
+
+def test_measure_and_animate_as_a_program(tmp_path):
+    speech = write_sound(tmp_path / "short.wav", media.read_audio(SPEECH)[None, :12000], 16000)
+
+    def actalker(*arguments):
+        command = [sys.executable, "-m", "actalker", *map(str, arguments), "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+        return json.loads(done.stdout)
+
+    out, size = tmp_path / "out.mp4", ["--size", 256, "--steps", 2]
+    facts = actalker("animate", "--photo", PHOTO, "--speech", speech, "--out", out, *size)
+    assert facts["frames"] == 19
+    assert facts["out"] == str(out)
+    report = actalker("measure", out, "--out", tmp_path / "m.npz")
+    stored = np.load(tmp_path / "m.npz")
+    assert stored["values"].shape == (report["frames"], len(report["names"])) == (19, 38)
+    assert stored["values"].dtype == np.float32
+    assert float(stored["fps"]) == 25

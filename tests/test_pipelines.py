@@ -1,0 +1,154 @@
+"""The embedded pipeline end to end on small clips: gates, lengths, sound, recipes, cancelling."""
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from samples import write_sound
+
+from actalker import pipelines
+from actalker.config import COEFFICIENTS, PRESETS, REGIONS
+from actalker.pipelines import Cancelled, Request
+from actalker.pipelines.recipe import read_recipe
+from actalker.signals import media
+from actalker.signals.motion import Motion
+
+ASSETS = Path(__file__).parents[1] / "assets"
+PHOTO = ASSETS / "faces/astronaut.jpg"
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return pipelines.load()
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    """1.3 s of speech and 0.8 s of a driving clip."""
+    folder = tmp_path_factory.mktemp("short")
+    samples = media.read_audio(ASSETS / "speech/welcome.wav")
+    speech = write_sound(folder / "speech.wav", samples[None, 8000 : 8000 + 20800], 16000)
+    frames = [frame for frame, _ in zip(media.read_video(ASSETS / "drivers/curious.mp4"), range(20), strict=False)]
+    media.write_video(folder / "driving.mp4", frames, 25)
+    return {"speech": speech, "driving": folder / "driving.mp4"}
+
+
+def run(pipeline, out, **settings):
+    """Render small and return the facts, the motion and the decoded frames."""
+    request = Request(photo=PHOTO, size=128, steps=2, **settings)
+    facts = pipeline(request, out, motion_out=out.with_suffix(".npz"))
+    with av.open(str(out)) as container:
+        frames = [frame.to_ndarray() for frame in container.decode(video=0)]
+    return facts, Motion.load(out.with_suffix(".npz")), np.stack(frames)
+
+
+def columns(region):
+    return [COEFFICIENTS.index(name) for name in REGIONS[region]]
+
+
+@pytest.fixture(scope="module")
+def joint(pipeline, short, tmp_path_factory):
+    return run(pipeline, tmp_path_factory.mktemp("joint") / "out.mp4", **short)
+
+
+def test_joint_is_as_long_as_the_speech(joint):
+    facts, motion, frames = joint
+    assert facts["frames"] == len(motion) == len(frames) == round(1.3 * 25)
+    assert facts["gates"] == {"audio": True, "video": True}
+    assert facts["regions"] == PRESETS["joint"]
+    with av.open(facts["out"]) as container:
+        picture, sound = container.streams.video[0], container.streams.audio[0]
+        assert (picture.codec_context.name, picture.pix_fmt, sound.codec_context.name) == ("h264", "yuv420p", "aac")
+        assert picture.average_rate == 25
+        assert float(sound.duration * sound.time_base) == pytest.approx(facts["seconds"], abs=0.03)
+
+
+def test_the_facts_are_complete_json(joint):
+    facts = json.loads(json.dumps(joint[0]))
+    wanted = (
+        "out seconds frames fps width height tier seed gates regions faces_found driver_frames_filled network_calls"
+    )
+    assert set(wanted.split()) | {"timings", "realtime_factor", "peak_memory_mb", "recipe"} == set(facts)
+    assert set(facts["timings"]) == {"measure", "denoise", "render", "encode", "total"}
+    assert facts["network_calls"] == 2
+
+
+def test_voice_ignores_a_driving_clip_bit_for_bit(pipeline, short, tmp_path):
+    regions = PRESETS["voice"]
+    _, alone, frames = run(pipeline, tmp_path / "alone.mp4", speech=short["speech"], regions=regions)
+    facts, both, others = run(pipeline, tmp_path / "both.mp4", **short, regions=regions)
+    assert facts["gates"] == {"audio": True, "video": False}
+    assert np.array_equal(alone.values, both.values)
+    assert np.array_equal(frames, others)
+
+
+def test_video_ignores_speech_bit_for_bit(pipeline, short, tmp_path):
+    regions = PRESETS["video"]
+    _, alone, frames = run(pipeline, tmp_path / "alone.mp4", driving=short["driving"], regions=regions)
+    facts, both, others = run(pipeline, tmp_path / "both.mp4", **short, regions=regions)
+    assert facts["gates"] == {"audio": False, "video": True}
+    assert np.array_equal(alone.values, both.values)
+    assert np.array_equal(frames, others)
+
+
+def test_the_clip_reaches_only_its_regions(pipeline, short, tmp_path, joint):
+    media.write_video(tmp_path / "other.mp4", list(media.read_video(short["driving"]))[::-1], 25)
+    _, other, _ = run(pipeline, tmp_path / "out.mp4", speech=short["speech"], driving=tmp_path / "other.mp4")
+    assert np.array_equal(other.values[:, columns("mouth")], joint[1].values[:, columns("mouth")])
+    assert not np.array_equal(other.values[:, columns("head")], joint[1].values[:, columns("head")])
+
+
+def test_still_regions_and_strength(pipeline, short, tmp_path):
+    still = {"speech": short["speech"], "regions": PRESETS["voice-still"]}
+    _, motion, _ = run(pipeline, tmp_path / "one.mp4", **still)
+    _, half, _ = run(pipeline, tmp_path / "half.mp4", **still, audio_strength=0.5)
+    for region in ("eyes", "gaze", "brows", "head"):
+        assert not motion.values[:, columns(region)].any()
+    assert np.allclose(half.values, motion.values / 2, atol=1e-6)
+
+
+def test_seed_decides_and_repeats(pipeline, short, tmp_path):
+    again = [run(pipeline, tmp_path / "a.mp4", speech=short["speech"], seed=seed)[1].values for seed in (3, 3, 4)]
+    assert np.array_equal(again[0], again[1])
+    assert not np.array_equal(again[0], again[2])
+
+
+def test_other_rates(pipeline, short, tmp_path):
+    facts, motion, frames = run(pipeline, tmp_path / "out.mp4", speech=short["speech"], fps=Fraction(30000, 1001))
+    assert len(frames) == len(motion) == facts["frames"] == 39
+    assert facts["seconds"] == pytest.approx(1.3, abs=1 / 30)
+
+
+def test_a_recipe_makes_the_same_video_again(pipeline, joint, tmp_path):
+    request = read_recipe(Path(joint[0]["recipe"]))
+    pipeline(request, tmp_path / "again.mp4")
+    assert (tmp_path / "again.mp4").read_bytes() == Path(joint[0]["out"]).read_bytes()
+
+
+def test_cancelling_leaves_nothing(pipeline, short, tmp_path):
+    def stop(stage, done):
+        if stage == "rendering" and done > 0.3:
+            raise Cancelled
+
+    request = Request(photo=PHOTO, speech=short["speech"], size=128, steps=1)
+    with pytest.raises(Cancelled):
+        pipeline(request, tmp_path / "out.mp4", stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_silence_keeps_the_mouth_still(pipeline, tmp_path):
+    speech = write_sound(tmp_path / "silence.wav", np.zeros((1, 32000), np.float32), 16000)
+    _, motion, _ = run(pipeline, tmp_path / "out.mp4", speech=speech, regions=PRESETS["voice-still"])
+    assert motion.values[:, columns("mouth")].std(axis=0).max() < 0.02
+    assert np.abs(motion.values[:, COEFFICIENTS.index("jawOpen")]).max() < 0.06
+
+
+def test_settings_are_checked(short):
+    request = Request(photo=PHOTO, speech=short["speech"])
+    for bad, said in (({"fps": Fraction(5)}, "fps is 5"), ({"size": 511}, "size is 511"), ({"steps": 0}, "steps is 0")):
+        with pytest.raises(pipelines.stages.InputError, match=said):
+            replace(request, **bad).checked()
