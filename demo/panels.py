@@ -36,6 +36,14 @@ LOGO = """<svg viewBox="0 0 44 44" aria-hidden="true"><rect width="44" height="4
 <circle cx="15" cy="17" r="2.6" fill="#fff"/><circle cx="29" cy="17" r="2.6" fill="#fff"/>
 <path d="M11 29v-3M16.5 32v-9M22 34v-13M27.5 32v-9M33 29v-3" stroke="#fff" stroke-width="2.6" stroke-linecap="round"/>
 </svg>"""
+NAME_THUMBNAILS = """() => {  // for those who hear the page: a thumbnail's name is its file's
+    const name = image => { image.alt = decodeURIComponent(image.src.split('/').pop().replace(/[.].*/, '')) }
+    const timer = setInterval(() => {
+        const images = document.querySelectorAll('#photo-examples img')
+        images.forEach(name)
+        if (images.length) clearInterval(timer)
+    }, 300)
+}"""
 REQUEST = {field.name: field for field in fields(pipelines.Request)}
 
 
@@ -93,7 +101,7 @@ HINTS = {
     "speech": Note("hint", "The video gets its length and its sound."),
     "driving": Note("hint", "A video of anybody's moving face."),
 }
-IDLE = Note("hint", "It usually takes less time than the video lasts.")
+IDLE = Note("hint", "Needs a photo, and a voice or a clip.")
 
 
 def header() -> None:
@@ -226,7 +234,7 @@ def _photo() -> gradio.Image:
         type="filepath",
         image_mode=None,
         sources=["upload", "webcam", "clipboard"],
-        height=190,
+        height=176,
         buttons=[],
         elem_id="photo",
     )

@@ -219,6 +219,7 @@ def build(blocks: gradio.Blocks, runner: Runner) -> None:
         runner.forget(_name_of(visitor))
 
     blocks.unload(leave)
+    blocks.load(None, js=panels.NAME_THUMBNAILS, **QUIET)
 
 
 def _connect_files(runner: Runner, sources: Sources, plan: Plan) -> None:
