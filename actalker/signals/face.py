@@ -17,10 +17,10 @@ TIGHTEST_SHARE = 0.62  # how tight a crop may get before it reaches beyond a sma
 FACE_LEVEL = 0.57  # height of the face's centre in the crop; leaves 12 % above ordinary hair
 MESH_SIZE = 512  # px, side of the square that the mesh is measured in
 SEARCH_SIDE = 2400  # px, long side of the picture that faces are searched in
-TILE_SIZE = 384  # px, what one look of the detector sees
+TILE_SIZE = 256  # px, what one look of the detector sees
 DETECTOR_SCORE = 0.5
 MESH_SCORE = 0.5
-THOROUGH_EVERY = 12  # frames without a face between two thorough searches of a clip
+THOROUGH_EVERY = 12  # searches for a lost face in a clip, of which one is thorough
 UPRIGHT_BONUS = 0.1  # a picture is taken to be upright unless another way up looks this much better
 
 _stderr_lock = threading.RLock()
@@ -76,11 +76,19 @@ class Crop:
 
     def cut(self, picture: np.ndarray, size: int) -> np.ndarray:
         """The crop as (size, size, channels); edges of the picture are repeated where it reaches beyond."""
-        matrix = self.matrix(size)
-        if matrix[0, 0] < 0.7:
-            picture, matrix = _shrunk_for(picture, matrix)
+        near, left, top = self._neighbourhood(picture)
+        matrix = Crop(self.x - left, self.y - top, self.side).matrix(size)
+        picture, matrix = _shrunk_for(near, matrix) if matrix[0, 0] < 0.7 else (near, matrix)
         flags = cv2.INTER_LANCZOS4 if matrix[0, 0] > 1.01 else cv2.INTER_CUBIC
         return cv2.warpAffine(picture, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+    def _neighbourhood(self, picture: np.ndarray) -> tuple[np.ndarray, int, int]:
+        """The part of the picture that the crop can touch, never empty, and its left and top."""
+        height, width = picture.shape[:2]
+        margin = 4 + self.side / 16
+        left, right = np.clip([self.x - margin, self.x + self.side + margin], (0, 1), (width - 1, width)).astype(int)
+        top, bottom = np.clip([self.y - margin, self.y + self.side + margin], (0, 1), (height - 1, height)).astype(int)
+        return picture[top:bottom, left:right], int(left), int(top)
 
     def to_crop(self, points: np.ndarray, size: int) -> np.ndarray:
         """Points (n, 3) of the picture in pixels of the crop; z is scaled along."""
@@ -151,7 +159,7 @@ class FaceTracker:
             self._mesh = _face_mesh(still=False)
         self._face: Face | None = None
         self._window: Crop | None = None
-        self._missed = 0  # frames since the face was last seen
+        self._searches = 0
 
     def __enter__(self) -> "FaceTracker":
         return self
@@ -163,9 +171,9 @@ class FaceTracker:
         """Mesh points (478, 3) in px of the face in an RGB frame (h, w, 3), or None where it is lost."""
         face = self._face and self._follow(frame, self._face)
         if face is None:
-            face = next(iter(find_faces(frame, thorough=self._missed % THOROUGH_EVERY == 0)), None)
+            face = next(iter(find_faces(frame, thorough=self._searches % THOROUGH_EVERY == 0)), None)
+            self._searches += 1
         self._face = face
-        self._missed = 0 if face else self._missed + 1
         return face and face.points
 
     def _follow(self, frame: np.ndarray, last: Face) -> Face | None:

@@ -16,12 +16,12 @@ from actalker.signals.mesh import BROW_LEFT, BROW_RIGHT, EYES, OVAL_LOWER, Eye
 PRIORITY = ("gaze", "eyes", "mouth", "brows")  # the first wins where shapes meet; the head takes all the rest
 
 # Forehead and brows down to the bridge; jaw, cheeks and nose up to just below the lower lids.
-BROW_AREA = (*BROW_RIGHT, *BROW_LEFT, 168, 10, 109, 338, 67, 297, 103, 332, 54, 284, 21, 251, 156, 383)
+BROW_AREA = (*BROW_RIGHT, *BROW_LEFT, 168, 10, 109, 338, 67, 297, 103, 332, 54, 284, 21, 251, 143, 372, 35, 265)
 MOUTH_AREA = (*OVAL_LOWER, 234, 454, 227, 447, 6, 114, 343, 100, 329, 119, 348)
 
 # How far beyond their vertices the shapes reach, in iod: skin around a moving vertex moves along.
 MARGIN = {"gaze": 0.0, "eyes": 0.02, "mouth": 0.12, "brows": 0.04}
-GAZE_HEIGHT = 0.35  # share of the eye opening that is gaze; the rest up to the lashes belongs to the lids
+GAZE_HEIGHT, GAZE_WIDTH = 0.4, 0.85  # share of the eye opening that is gaze; the rest up to the lashes is the lids'
 MOST_EROSION = 0.6  # share of a shape's own half width; shrinking never makes a region vanish
 
 # Okabe and Ito's colours, which the colour-blind tell apart.
@@ -118,16 +118,22 @@ def _polygons(region: str, points: np.ndarray) -> Iterator[np.ndarray]:
     if region == "gaze":
         yield from (_gaze_strip(eye, points) for eye in EYES.values())
     elif region == "eyes":
-        yield from (_hull(points[list(eye.upper_fold + eye.lower_fold)]) for eye in EYES.values())
+        yield from (_lid_area(eye, points) for eye in EYES.values())
     else:
         yield _hull(points[list(MOUTH_AREA if region == "mouth" else BROW_AREA)])
 
 
 def _gaze_strip(eye: Eye, points: np.ndarray) -> np.ndarray:
-    """The opening between the lids, flattened towards its middle line."""
+    """The opening between the lids, flattened towards its middle line and kept off the corners."""
     upper, lower = points[list(eye.upper)], points[list(eye.lower)]
     middle, half = (upper + lower) / 2, (lower - upper) / 2 * GAZE_HEIGHT
-    return np.concatenate([middle - half, (middle + half)[::-1]])
+    outline = np.concatenate([middle - half, (middle + half)[::-1]])
+    return outline.mean(axis=0) + GAZE_WIDTH * (outline - outline.mean(axis=0))
+
+
+def _lid_area(eye: Eye, points: np.ndarray) -> np.ndarray:
+    """From the upper lid, below what the brow pulls along, down to the fold under the eye."""
+    return _hull(points[list(eye.upper_lid + eye.lower_fold)])
 
 
 def _hull(points: np.ndarray) -> np.ndarray:
