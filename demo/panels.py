@@ -274,7 +274,7 @@ def _slider(name: str, label: str) -> gradio.Slider:
         value=field.default,
         step=step,
         label=label,
-        info=None if name in MASK_WORDS else _info(name),
+        info=_info(name, label),
         buttons=[],
         elem_id=name,
     )
@@ -286,7 +286,7 @@ def _number(name: str, label: str) -> gradio.Number:
     return gradio.Number(
         field.default if whole else float(field.default),
         label=label,
-        info=_info(name),
+        info=_info(name, label),
         minimum=field.metadata["low"],
         maximum=field.metadata["high"],
         precision=0 if whole else None,
@@ -301,8 +301,10 @@ def _setting(name: str, label: str) -> Component:
     return _number(name, label) if name in ("fps", "seed") else _slider(name, label)
 
 
-def _info(name: str) -> str:
-    return f"{REQUEST[name].metadata['help'].capitalize()}."
+def _info(name: str, label: str) -> str | None:
+    """The field's help, unless there is no room for it or the label says it already."""
+    told = REQUEST[name].metadata["help"]
+    return None if name in MASK_WORDS or label.lower() in told.lower() else f"{told.capitalize()}."
 
 
 def _stage(name: str, share: float) -> str:

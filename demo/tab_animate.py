@@ -22,12 +22,13 @@ from actalker.signals.face import Face, FaceTracker, choose_face, crop_of, find_
 from demo import panels
 from demo.hosting import LONGEST_QUEUE
 from demo.panels import Note, Output, Plan, Sources
-from demo.runner import Result, Runner
+from demo.runner import Result, Runner, Update
 
 EXAMPLES = Path(__file__).parents[1] / "assets"
 VIEW_SIDE = 384  # px
 FRAMES_LOOKED_AT = 5  # one a second, when a clip arrives
 COUNTS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+GETTING_READY = panels.progress(Update("", 0.0, 0))
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,19 @@ class Step:
     notes: Mapping[str, Note] = field(default_factory=dict)
     result: Result | None = None
 
+    @property
+    def replaces(self) -> bool:
+        """Whether the last result makes way: for a new one, or for one that has begun."""
+        return self.result is not None or (self.running and self.status != GETTING_READY)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a photo shows: the line below it, and a view of each face, largest first."""
+
+    note: Note
+    views: tuple["View", ...] = ()
+
 
 @dataclass(frozen=True)
 class View:
@@ -51,30 +65,24 @@ class View:
     face: Face
 
 
-def views_of(photo: Path) -> list[View]:
-    """The faces in a photo, largest first, there is at least one. Raises InputError."""
-    picture = media.read_image(photo)
-    faces = find_faces(picture)
-    choose_face(faces)
-    crops = [crop_of(face, picture.shape) for face in faces]
-    return [
-        View(crop.cut(picture, VIEW_SIDE), Face.of(crop.to_crop(face.points, VIEW_SIDE)))
-        for crop, face in zip(crops, faces, strict=True)
-    ]
-
-
-def photo_news(runner: Runner, photo: str | None) -> tuple[Note, int]:
-    """The line below the photo, and how many faces there are to choose from."""
-    if not photo:
-        return panels.HINTS["photo"], 0
+def seen_in(photo: Path) -> Seen:
+    """Find the faces in a photo; whatever is wrong with it becomes its line."""
     try:
-        faces = len(runner.remember(views_of, Path(photo)))
+        picture = media.read_image(photo)
+        faces = find_faces(picture)
+        choose_face(faces)
     except InputError as fault:
-        return Note("fault", str(fault)), 0
-    if faces == 1:
-        return Note("good", "One face found."), 1
-    count = COUNTS[faces] if faces < len(COUNTS) else str(faces)
-    return Note("good", f"{count} faces found; the largest is used. Choose another by its number."), faces
+        return Seen(Note("fault", str(fault)))
+    views = tuple(_view(picture, face) for face in faces)
+    if len(views) == 1:
+        return Seen(Note("good", "One face found."), views)
+    count = COUNTS[len(views)] if len(views) < len(COUNTS) else str(len(views))
+    return Seen(Note("good", f"{count} faces found; the largest is used. Choose another by its number."), views)
+
+
+def photo_news(runner: Runner, photo: str | None) -> Seen:
+    """What the photo shows, remembered, or a hint where there is none."""
+    return runner.remember(seen_in, Path(photo)) if photo else Seen(panels.HINTS["photo"])
 
 
 def speech_news(speech: Path) -> Note:
@@ -129,8 +137,8 @@ def plan_words(sources: Mapping[str, str], speech: str | None, driving: str | No
     if not deaf:
         return panels.plan_words(regions.describe(sources))
     signal = "clip" if speech else "voice"
-    verb = "stays" if len(deaf) == 1 else "stay"
-    warning = f"There is no {signal}, so the {_listed(deaf)} {verb} still. Add one, or let something else move them."
+    verb, them = ("stays", "it") if len(deaf) == 1 else ("stay", "them")
+    warning = f"There is no {signal}, so the {_listed(deaf)} {verb} still. Add one, or let something else move {them}."
     return panels.plan_words(regions.describe(sources), warning)
 
 
@@ -144,11 +152,8 @@ def mask_picture(
     runner: Runner, photo: str | None, face: float, sources: Mapping[str, str], masks: Mapping[str, float]
 ) -> np.ndarray | None:
     """The chosen face with the masks drawn on it, (384, 384, 3), or None where there is no face."""
-    if not photo:
-        return None
-    try:
-        views = runner.remember(views_of, Path(photo))
-    except InputError:
+    views = photo_news(runner, photo).views
+    if not views:
         return None
     view = views[min(_whole(face, 1), len(views)) - 1]
     return regions.overlay(view.picture, regions.region_masks(view.face, view.picture.shape, **masks), dict(sources))
@@ -156,6 +161,7 @@ def mask_picture(
 
 def create(runner: Runner, visitor: str, values: Mapping[str, object]) -> Iterator[Step]:
     """Make the video from the values of the widgets by name; every fault becomes a sentence where it belongs."""
+    yield Step(GETTING_READY, running=True)
     notes = faults(runner, values)
     if notes:
         yield Step(Note("fault", "The video cannot be made yet: see the notes in red.").html, notes=notes)
@@ -179,12 +185,13 @@ def create(runner: Runner, visitor: str, values: Mapping[str, object]) -> Iterat
 def faults(runner: Runner, values: Mapping[str, object]) -> dict[str, Note]:
     """The notes at the files that cannot be used, by the file's name."""
     photo, speech, driving = (values[name] for name in panels.FILES)
-    seen, faces = photo_news(runner, photo)
-    notes = {"photo": seen, **signal_news(runner, speech, driving)}
+    seen = photo_news(runner, photo)
+    notes = {"photo": seen.note, **signal_news(runner, speech, driving)}
     if not photo:
         notes["photo"] = Note("fault", "Add a photo of a face first.")
-    elif seen.kind == "good" and _whole(values["face"], 1) > faces:
-        notes["photo"] = Note("fault", f"There is no face number {values['face']:.0f}; choose one from 1 to {faces}.")
+    elif seen.views and _whole(values["face"], 1) > len(seen.views):
+        number, last = _whole(values["face"], 1), len(seen.views)
+        notes["photo"] = Note("fault", f"There is no face number {number}; choose one from 1 to {last}.")
     if not speech and not driving:
         notes["speech"] = Note("fault", "Add a voice here, a clip below, or both: something must move the face.")
     return {name: line for name, line in notes.items() if line.kind == "fault"}
@@ -226,8 +233,9 @@ def _connect_files(runner: Runner, sources: Sources, plan: Plan) -> None:
     """What arrives is looked at, told about in its line, and brings its natural preset unless the visitor chose one."""
 
     def photo_came(photo: str | None) -> tuple[str, dict]:
-        line, faces = photo_news(runner, photo)
-        return line.html, gradio.Number(value=1, maximum=max(faces, 1), visible=faces > 1)
+        seen = photo_news(runner, photo)
+        faces = len(seen.views)
+        return seen.note.html, gradio.Number(value=1, maximum=max(faces, 1), visible=faces > 1)
 
     def signal_came(speech: str | None, driving: str | None, touched: bool) -> tuple:
         lines = (line.html for line in signal_news(runner, speech, driving).values())
@@ -319,7 +327,7 @@ def _shown(step: Step, sources: Sources, output: Output) -> dict[Component, obje
         output.status: step.status,
         **{sources.notes[name]: line.html for name, line in step.notes.items()},
     }
-    if step.running or step.result:
+    if step.replaces:
         video, recipe = (str(step.result.video), str(step.result.recipe)) if step.result else (None, None)
         shown[output.video] = video
         shown[output.save_video] = gradio.DownloadButton(value=video, interactive=bool(video))
@@ -335,6 +343,11 @@ def _name_of(visitor: gradio.Request | None) -> str:
 
 def _listed(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+
+
+def _view(picture: np.ndarray, face: Face) -> View:
+    crop = crop_of(face, picture.shape)
+    return View(crop.cut(picture, VIEW_SIDE), Face.of(crop.to_crop(face.points, VIEW_SIDE)))
 
 
 def _shows_face(driving: Path) -> bool:

@@ -107,14 +107,15 @@ def test_a_visitors_words_are_never_markup():
 
 
 def test_one_face_is_found(runner):
-    note, faces = tab_animate.photo_news(runner, str(PHOTO))
-    assert (note.kind, note.text, faces) == ("good", "One face found.", 1)
+    seen = tab_animate.photo_news(runner, str(PHOTO))
+    assert seen.note == Note("good", "One face found.")
+    assert len(seen.views) == 1
 
 
 def test_of_two_faces_the_largest_is_used_and_said(runner, two_faces):
-    note, faces = tab_animate.photo_news(runner, two_faces)
-    assert faces == 2
-    assert note.text.startswith("Two faces found; the largest is used.")
+    seen = tab_animate.photo_news(runner, two_faces)
+    assert len(seen.views) == 2
+    assert seen.note.text.startswith("Two faces found; the largest is used.")
 
 
 def test_the_other_face_can_be_seen_and_chosen(runner, two_faces):
@@ -162,9 +163,11 @@ BAD_PHOTOS = {
 @pytest.mark.parametrize("kind", BAD_PHOTOS)
 def test_a_bad_photo_gets_one_sentence_at_its_field(runner, pipeline, tone, tmp_path, kind):
     photo = BAD_PHOTOS[kind](tmp_path)
-    steps = list(tab_animate.create(runner, "me", widget_values(photo=photo, speech=tone)))
-    assert [step.running for step in steps] == [False]
-    _assert_one_sentence(steps[0].notes["photo"])
+    first, last = tab_animate.create(runner, "me", widget_values(photo=photo, speech=tone))
+    assert (first.running, last.running) == (True, False)
+    assert not first.replaces
+    assert not last.replaces
+    _assert_one_sentence(last.notes["photo"])
     assert not pipeline.requests
 
 
@@ -172,7 +175,7 @@ def test_a_bad_photo_gets_one_sentence_at_its_field(runner, pipeline, tone, tmp_
 @pytest.mark.parametrize("content", [b"", b"I am no recording, and no video either."])
 def test_a_bad_recording_gets_one_sentence_at_its_field(runner, pipeline, tmp_path, name, content):
     values = widget_values(photo=str(PHOTO), **{name: _written(tmp_path / "file.mp4", content)})
-    (step,) = tab_animate.create(runner, "me", values)
+    *_, step = tab_animate.create(runner, "me", values)
     assert set(step.notes) == {name}
     _assert_one_sentence(step.notes[name])
     assert not pipeline.requests
@@ -205,7 +208,7 @@ def test_a_clip_without_a_face_at_its_start_is_a_warning(tone):
 
 
 def test_photo_and_signal_are_asked_for_at_their_fields(runner, pipeline):
-    (step,) = tab_animate.create(runner, "me", widget_values())
+    *_, step = tab_animate.create(runner, "me", widget_values())
     assert step.notes["photo"].text == "Add a photo of a face first."
     assert step.notes["speech"].text.startswith("Add a voice here, a clip below, or both")
     assert not pipeline.requests
@@ -506,12 +509,11 @@ def _for_client(values: dict) -> list:
 
 
 @pytest.mark.skipif(not list((ROOT / "checkpoints").rglob("*.safetensors")), reason="no checkpoint is here")
-def test_the_real_pipeline_talks(tmp_path):
+def test_the_real_pipeline_talks(tmp_path, tone):
     from actalker.signals.media import probe_video
 
     runner = Runner(tmp_path / "work")
-    speech = next((ROOT / "assets" / "speech").glob("*.wav"))
-    asked = tab_animate.request_of(widget_values(photo=str(PHOTO), speech=str(speech)))
+    asked = request(tone)
     *_, result = runner.run(replace(asked, size=128, steps=1), "me")
     assert probe_video(result.video).has_audio
     assert result.info["frames"] == pytest.approx(result.info["seconds"] * 25, abs=1)

@@ -175,11 +175,11 @@ def test_cancel_stops_and_the_next_try_works(page, pipeline, tone):
 
 
 @pytest.mark.skipif(not list((ROOT / "checkpoints").rglob("*.safetensors")), reason="no checkpoint is here")
-def test_the_real_pipeline_talks_in_the_browser(browser, tmp_path):
+def test_the_real_pipeline_talks_in_the_browser(browser, tone, tmp_path):
     with served(Runner(tmp_path / "work")) as address:
         for page in _opened(browser, address):
-            _give(page, "photo", PHOTO)
-            page.locator("#speech-examples button").first.click()
-            page.locator("#speech-note .good").wait_for()
+            page.locator("#photo-examples button").first.click()
+            page.locator("#photo-note .good").wait_for()
+            _give(page, "speech", tone)
             page.locator("#create").click()
             page.wait_for_function(PLAYS, timeout=4 * PATIENCE)
