@@ -5,10 +5,12 @@ input with one sentence that says what was found and what to do.
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -23,10 +25,10 @@ EXAMPLE = {"photo": "faces/astronaut.jpg", "speech": "speech/welcome.wav", "driv
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
     options = _parser().parse_args(arguments)
-    os.environ.setdefault("GLOG_minloglevel", "3")  # mediapipe's native code would talk on stderr
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(message)s")
     try:
-        report, text = options.run(options)
+        with contextlib.nullcontext() if options.verbose else _native_code_quiet():
+            report, text = options.run(options)
     except InputError as error:
         print(f"actalker {options.verb}: {error}", file=sys.stderr)
         return 2
@@ -35,6 +37,21 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     print(json.dumps(report) if options.json else text)
     return 0
+
+
+@contextlib.contextmanager
+def _native_code_quiet() -> Iterator[None]:
+    """Keep what mediapipe's C++ code writes to file descriptor 2 off the terminal; Python's own messages get there."""
+    terminal, python_stderr = os.dup(2), sys.stderr
+    with open(os.devnull, "w") as nowhere, os.fdopen(terminal, "w", buffering=1) as messages:
+        if python_stderr is sys.__stderr__:
+            sys.stderr = messages
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            sys.stderr = python_stderr
 
 
 class _Parser(argparse.ArgumentParser):
