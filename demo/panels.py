@@ -9,7 +9,7 @@ from gradio.components import Component
 
 from actalker import config, pipelines
 from actalker.signals.regions import COLOURS
-from demo.runner import Update
+from demo.runner import STOPPING, Update
 
 PRESET_WORDS = {
     "joint": "Voice mouth + clip face",
@@ -324,6 +324,8 @@ def _share(name: str, update: Update) -> float:
 
 
 def _progress_words(update: Update) -> str:
+    if update.stage == STOPPING:
+        return "Stopping."
     if update.ahead:
         return f"Waiting: {update.ahead} ahead of you."
     if not update.stage:

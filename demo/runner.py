@@ -23,6 +23,7 @@ LONGEST_JOB = 1800.0  # seconds of work that one request may take
 KEPT = 3600.0  # seconds that a result stays on disk
 SWEEP_EVERY = 300.0  # seconds between two looks for old results
 TICK = 0.25  # seconds between two updates of the page
+STOPPING = "stopping"  # the stage of a request that was cancelled and has not noticed yet
 FILES_REMEMBERED = 24
 
 T = TypeVar("T")
@@ -107,7 +108,8 @@ class Runner:
             while not future.done():
                 if job.stop.is_set() and future.cancel():
                     raise pipelines.Cancelled
-                yield Update(job.stage, job.done, self._ahead(job))
+                stage = STOPPING if job.stop.is_set() else job.stage
+                yield Update(stage, job.done, self._ahead(job))
                 wait([future], timeout=TICK)
             yield future.result()
         finally:

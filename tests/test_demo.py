@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from dataclasses import replace
@@ -313,6 +314,25 @@ def test_cancel_stops_the_visitors_own_request_and_nobody_elses(runner, pipeline
     assert not runner.folder("me").exists() or not list(runner.folder("me").iterdir())
     pipeline.gate.set()
     assert isinstance(list(other)[-1], Result)
+
+
+def test_cancel_is_answered_before_the_pipeline_notices(runner, pipeline, tone, monkeypatch):
+    busy = threading.Event()
+
+    def slow_frames(progress):
+        busy.wait(20)
+        progress("rendering", 1.0)
+        yield
+
+    monkeypatch.setattr(pipeline, "_frames", slow_frames)
+    run = runner.run(request(tone), "me")
+    next(run)
+    assert _soon(lambda: pipeline.requests)
+    runner.cancel("me")
+    assert "Stopping." in panels.progress(next(run))
+    busy.set()
+    with pytest.raises(pipelines.Cancelled):
+        list(run)
 
 
 def test_a_waiting_request_is_cancelled_at_once(runner, pipeline, tone):
