@@ -14,9 +14,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from actalker.config import PRESETS, REGIONS, SOURCES, MotionNet, Training
 from actalker.errors import InputError
+
+if TYPE_CHECKING:
+    from actalker.pipelines import Request
 
 ASSETS = Path(__file__).parents[1] / "assets"
 EXAMPLE = {"photo": "faces/astronaut.jpg", "speech": "speech/welcome.wav", "driving": "drivers/curious.mp4"}
@@ -79,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_animate(verb: argparse.ArgumentParser) -> None:
-    from actalker.pipelines.stages import Request
+    from actalker.pipelines import Request
 
     verb.add_argument("--photo", type=Path, metavar="P", help="picture with a face")
     verb.add_argument("--speech", type=Path, metavar="S", help="any audio, or a video with sound")
@@ -92,7 +96,8 @@ def _add_animate(verb: argparse.ArgumentParser) -> None:
     regions, sources = ", ".join(REGIONS), ", ".join(SOURCES)
     verb.add_argument(
         "--region",
-        action="append",
+        action="extend",
+        nargs="+",
         default=[],
         type=_region,
         metavar="REGION=SOURCE",
@@ -130,6 +135,8 @@ def _animate(options: argparse.Namespace) -> tuple[dict, str]:
     request = _request(options)
     request.checked()
     _check_target(options.out, ".mp4")
+    if options.motion_out:
+        _check_target(options.motion_out, ".npz")
     facts = pipelines.load()(request, options.out, _Meter(), options.motion_out)
     seconds, factor = facts["seconds"], facts["realtime_factor"]
     found = facts["faces_found"]
@@ -137,20 +144,21 @@ def _animate(options: argparse.Namespace) -> tuple[dict, str]:
     return facts, f"{facts['out']}: {seconds} s, {factor} times real time.{several}"
 
 
-def _request(options: argparse.Namespace):  # noqa: ANN202 - Request, imported where it is needed
+def _request(options: argparse.Namespace) -> "Request":
+    """The request of a recipe, of the example or of neither, with whatever else was given in its place."""
+    from actalker.pipelines import Request
     from actalker.pipelines.recipe import read_recipe
-    from actalker.pipelines.stages import Request
 
-    names = [name for name, setting in Request.__dataclass_fields__.items() if "help" in setting.metadata]
-    settings = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    names = [*EXAMPLE, *(name for name, setting in Request.__dataclass_fields__.items() if "help" in setting.metadata)]
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.recipe:
-        request = replace(read_recipe(options.recipe), **settings)
+        request = replace(read_recipe(options.recipe), **given)
     elif options.example:
-        request = Request(**{role: ASSETS / name for role, name in EXAMPLE.items()}, **settings)
-    elif options.photo is None:
+        request = Request(**{role: ASSETS / name for role, name in EXAMPLE.items()} | given)
+    elif "photo" not in given:
         raise InputError("No photo was given; add --photo, or --example to try the program with its own files.")
     else:
-        request = Request(options.photo, options.speech, options.driving, **settings)
+        request = Request(**given)
     if options.preset or options.region:
         base = PRESETS[options.preset] if options.preset else request.regions or request.natural_regions()
         request = replace(request, regions=base | dict(options.region))

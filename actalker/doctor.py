@@ -70,7 +70,7 @@ def as_text(facts: dict) -> str:
     }
     lines = [f"Python {facts['python']} on {facts['machine']}"]
     for title, rows in blocks.items():
-        lines += ["", title, *(f"  {name:<22}{said}" for name, said in rows.items())]
+        lines += ["", title, *(f"  {name:<34}{said}" for name, said in rows.items())]
     verdict = "Everything that is needed is here." if facts["ready"] else "Something is missing; see above."
     return "\n".join([*lines, "", verdict])
 
