@@ -18,6 +18,7 @@ from actalker.signals.regions import check_sources, gates, region_masks
 
 SOUND_RATE = 48000  # of the sound track; what is heard is not the 16 kHz that is measured
 LONGEST = 600.0  # seconds
+NEUTRAL_SECONDS = 10.0  # of a clip are read at least, lest a short voice change what counts as its neutral face
 
 
 class Cancelled(Exception):
@@ -123,7 +124,8 @@ def measure(request: Request, progress: Progress = silent) -> Measured:
     masks = region_masks(face, photo.shape, request.grow, request.feather)
     opened = gates(request.regions, request.given, request.strengths)
     speech = read_speech(request.speech) if opened["audio"] else None
-    driving = _measure_driving(request.driving, progress) if opened["video"] else None
+    needed = max(NEUTRAL_SECONDS, speech.seconds) if speech else None
+    driving = _measure_driving(request.driving, needed, progress) if opened["video"] else None
     if speech is None and driving is None:
         raise InputError("No region follows a signal, so nothing would move; let the voice or the clip move a region.")
     seconds = speech.seconds if speech else driving.seconds
@@ -132,11 +134,11 @@ def measure(request: Request, progress: Progress = silent) -> Measured:
     return Measured(photo, face, len(faces), masks, opened, speech, driving, seconds)
 
 
-def _measure_driving(path: Path, progress: Progress) -> Motion:
+def _measure_driving(path: Path, needed: float | None, progress: Progress) -> Motion:
     info = media.probe_video(path)
     fps = float(info.fps)
-    total = max(1.0, float(info.seconds) * fps)
-    frames = media.read_video(path, fps)
+    total = max(1.0, min(float(info.seconds), needed or LONGEST) * fps)
+    frames = media.read_video(path, fps, needed)
     return measure_motion(frames, fps, lambda done: progress("measuring", min(1.0, done / total)), path.name)
 
 
