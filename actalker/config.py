@@ -1,5 +1,6 @@
 """Names and settings that every layer shares: regions, coefficients, sources, presets, and the frozen configs."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 # A coefficient belongs to exactly one region. Names are ARKit's where one matches; a plain name is signed or symmetric.
@@ -44,6 +45,14 @@ PRESETS: dict[str, dict[str, str]] = {
     "voice-still": {**dict.fromkeys(REGIONS, "still"), "mouth": "audio"},
     "video-head": {**dict.fromkeys(REGIONS, "audio"), "head": "video"},
 }
+
+
+def natural_preset(given: Collection[str]) -> str:
+    """The preset that suits the signals that were given."""
+    return "joint" if set(SIGNALS) <= set(given) else "voice" if "audio" in given else "video"
+
+
+MEL_PER_FRAME = 4  # rows of the speech's spectrogram (100 a second) for each motion frame (25 a second)
 
 
 @dataclass(frozen=True)
