@@ -1,6 +1,7 @@
 """Weights on disk: safetensors with their config inside, found, built and filled strictly."""
 
 import dataclasses
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -45,6 +46,12 @@ def read_metadata(path: Path) -> tuple[MotionNet, dict]:
         raise InputError(
             f"{path.name} is not a checkpoint of this program ({error}); give one that it made."
         ) from error
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file, as hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_motion_net(path: Path | None = None) -> MotionDenoiser:

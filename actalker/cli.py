@@ -14,13 +14,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from actalker.config import PRESETS, REGIONS, SOURCES, MotionNet, Training
+from actalker.config import PRESETS, REGIONS, SOURCES, MotionNet, Training, natural_preset
 from actalker.errors import InputError
-
-if TYPE_CHECKING:
-    from actalker.pipelines import Request
+from actalker.pipelines import Request
 
 ASSETS = Path(__file__).parents[1] / "assets"
 EXAMPLE = {"photo": "faces/astronaut.jpg", "speech": "speech/welcome.wav", "driving": "drivers/curious.mp4"}
@@ -29,15 +26,17 @@ EXAMPLE = {"photo": "faces/astronaut.jpg", "speech": "speech/welcome.wav", "driv
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(message)s")
     try:
         with contextlib.nullcontext() if options.verbose else _native_code_quiet():
+            level = logging.INFO if options.verbose or options.verb == "train" else logging.WARNING
+            logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
+            logging.getLogger("actalker").setLevel(level)
             report, text = options.run(options)
     except InputError as error:
         print(f"actalker {options.verb}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"actalker {options.verb}: stopped; nothing was written.", file=sys.stderr)
+        print(f"actalker {options.verb}: stopped.", file=sys.stderr)
         return 130
     print(json.dumps(report) if options.json else text)
     return 0
@@ -83,8 +82,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_animate(verb: argparse.ArgumentParser) -> None:
-    from actalker.pipelines import Request
-
     verb.add_argument("--photo", type=Path, metavar="P", help="picture with a face")
     verb.add_argument("--speech", type=Path, metavar="S", help="any audio, or a video with sound")
     verb.add_argument("--driving", type=Path, metavar="D", help="video of a face")
@@ -144,9 +141,8 @@ def _animate(options: argparse.Namespace) -> tuple[dict, str]:
     return facts, f"{facts['out']}: {seconds} s, {factor} times real time.{several}"
 
 
-def _request(options: argparse.Namespace) -> "Request":
+def _request(options: argparse.Namespace) -> Request:
     """The request of a recipe, of the example or of neither, with whatever else was given in its place."""
-    from actalker.pipelines import Request
     from actalker.pipelines.recipe import read_recipe
 
     names = [*EXAMPLE, *(name for name, setting in Request.__dataclass_fields__.items() if "help" in setting.metadata)]
@@ -160,7 +156,7 @@ def _request(options: argparse.Namespace) -> "Request":
     else:
         request = Request(**given)
     if options.preset or options.region:
-        base = PRESETS[options.preset] if options.preset else request.regions or request.natural_regions()
+        base = PRESETS[options.preset] if options.preset else request.regions or PRESETS[natural_preset(request.given)]
         request = replace(request, regions=base | dict(options.region))
     return request
 
@@ -184,8 +180,10 @@ def _train(options: argparse.Namespace) -> tuple[dict, str]:
     from actalker.training.corpus import CorpusPlan, build_corpus, load_corpus
     from actalker.training.loop import train
 
+    for name in ("minutes", "steps", "batch", "threads"):
+        if getattr(options, name) < 1:
+            raise InputError(f"--{name} is {getattr(options, name)}; give 1 or more.")
     torch.set_num_threads(options.threads)
-    logging.getLogger("actalker").setLevel(logging.INFO)
     build_corpus(options.corpus, CorpusPlan(), options.minutes)
     config = Training(steps=options.steps, batch=options.batch)
     facts = {"corpus_minutes": options.minutes}
@@ -224,6 +222,8 @@ def _check_target(path: Path, suffix: str) -> None:
         raise InputError(f"{path} does not end in {suffix}; name the result so.")
     if not path.parent.is_dir():
         raise InputError(f"The folder {path.parent} does not exist; make it or choose another.")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path} cannot be written; choose another name or folder.")
 
 
 class _Meter:

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+VERSION = "0.1.0"
+
 # A coefficient belongs to exactly one region. Names are ARKit's where one matches; a plain name is signed or symmetric.
 REGIONS: dict[str, tuple[str, ...]] = {
     "mouth": (
@@ -88,7 +90,7 @@ class Sampling:
 
     steps: int = 6
     sigma_max: float = 10.0
-    sigma_min: float = 0.02
+    sigma_min: float = 0.1
     rho: float = 7.0
     guidance: float = 1.0  # 1: the conditional prediction alone, without a second pass
 

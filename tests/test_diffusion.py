@@ -31,7 +31,7 @@ def test_levels_fall_to_zero():
     levels = sigmas(Sampling(steps=7))
     assert len(levels) == 8
     assert levels[0] == pytest.approx(10)
-    assert levels[-2] == pytest.approx(0.02)
+    assert levels[-2] == pytest.approx(Sampling.sigma_min)
     assert levels[-1] == 0
     assert (levels.diff() < 0).all()
 

@@ -12,6 +12,7 @@ from samples import write_sound
 
 from actalker import pipelines
 from actalker.config import COEFFICIENTS, PRESETS, REGIONS
+from actalker.errors import InputError
 from actalker.pipelines import Cancelled, Request
 from actalker.pipelines.recipe import read_recipe
 from actalker.signals import media
@@ -134,9 +135,33 @@ def test_cancelling_leaves_nothing(pipeline, short, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_strength_of_zero_is_still(pipeline, short, tmp_path):
+    regions = PRESETS["joint"] | dict.fromkeys(("eyes", "gaze", "brows"), "still")
+    _, _, mute = run(pipeline, tmp_path / "mute.mp4", driving=short["driving"], regions=regions | {"mouth": "still"})
+    facts, _, zero = run(pipeline, tmp_path / "zero.mp4", **short, regions=regions, audio_strength=0.0)
+    assert facts["gates"] == {"audio": False, "video": True}
+    assert np.array_equal(mute, zero)
+
+
+def test_a_face_that_vanishes_is_filled_and_counted(pipeline, tmp_path):
+    frames = [frame for frame, _ in zip(media.read_video(ASSETS / "drivers/curious.mp4"), range(24), strict=False)]
+    frames[10:15] = [np.full_like(frames[0], 128)] * 5
+    media.write_video(tmp_path / "gap.mp4", frames, 25)
+    facts, motion, _ = run(pipeline, tmp_path / "out.mp4", driving=tmp_path / "gap.mp4")
+    assert facts["driver_frames_filled"] == 5
+    assert np.abs(motion.values).max() < 40
+
+
+def test_guidance_takes_a_second_pass(pipeline, short, tmp_path, joint):
+    facts, motion, _ = run(pipeline, tmp_path / "out.mp4", **short, guidance=2.0)
+    assert facts["network_calls"] == 2 * joint[0]["network_calls"]
+    assert not np.allclose(motion.values, joint[1].values)
+
+
 def test_silence_keeps_the_mouth_still(pipeline, tmp_path):
     speech = write_sound(tmp_path / "silence.wav", np.zeros((1, 32000), np.float32), 16000)
-    _, motion, _ = run(pipeline, tmp_path / "out.mp4", speech=speech, regions=PRESETS["voice-still"])
+    _, motion, frames = run(pipeline, tmp_path / "out.mp4", speech=speech, regions=PRESETS["voice-still"])
+    assert np.abs(frames.astype(int) - frames[0]).mean(axis=(1, 2)).max() < 1.5
     assert motion.values[:, columns("mouth")].std(axis=0).max() < 0.02
     assert np.abs(motion.values[:, COEFFICIENTS.index("jawOpen")]).max() < 0.06
 
@@ -144,5 +169,5 @@ def test_silence_keeps_the_mouth_still(pipeline, tmp_path):
 def test_settings_are_checked(short):
     request = Request(photo=PHOTO, speech=short["speech"])
     for bad, said in (({"fps": Fraction(5)}, "fps is 5"), ({"size": 511}, "size is 511"), ({"steps": 0}, "steps is 0")):
-        with pytest.raises(pipelines.stages.InputError, match=said):
+        with pytest.raises(InputError, match=said):
             replace(request, **bad).checked()

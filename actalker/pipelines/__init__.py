@@ -1,6 +1,6 @@
 """From a request to a clip. `load(tier)` gives the pipeline; a tier's code is imported only when it is asked for."""
 
-from actalker.pipelines.stages import Cancelled, Pipeline, Progress, Request
+from actalker.pipelines.request import Cancelled, Pipeline, Progress, Request
 
 __all__ = ["TIERS", "Cancelled", "Pipeline", "Progress", "Request", "load"]
 

@@ -1,6 +1,6 @@
 """The embedded tier: denoise facial motion, warp the user's own photo, write the clip."""
 
-import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from actalker import checkpoints
-from actalker.config import COEFFICIENTS, REGIONS, Sampling
+from actalker.config import COEFFICIENTS, MEL_PER_FRAME, REGIONS, Sampling
 from actalker.model.conditioning import Conditions, coefficient_mask, region_masks
 from actalker.model.diffusion import guided, precondition, sample_euler, sigmas, windowed
-from actalker.pipelines.recipe import write_recipe
-from actalker.pipelines.stages import Measured, Progress, Request, frame_count, measure, silent, sound_track
+from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
+from actalker.pipelines.request import Progress, Request, silent
+from actalker.pipelines.stages import Measured, frame_count, measure, sound_track
 from actalker.render.portrait import Portrait
 from actalker.scan import backends
 from actalker.signals import media
@@ -29,7 +30,6 @@ from actalker.signals.rig import Rig
 SHAPE_PAIRS = np.array([(10, 152), (234, 454), (61, 291), (0, 17), (1, 152), (33, 133), (159, 145), (70, 300)])
 SHAPE_SPREAD = 0.15  # of the logarithm of such a distance among people
 SEAL_SECONDS = 0.3  # in which an open-mouthed photo closes its lips before it speaks
-MEL_PER_FRAME = 4
 
 
 @dataclass
@@ -54,33 +54,37 @@ class EmbeddedPipeline:
 
     def __init__(self, checkpoint: Path | None = None):
         self.network = checkpoints.load_motion_net(checkpoint)
+        self.weights = checkpoints.sha256(checkpoint or checkpoints.folder() / checkpoints.EMBEDDED)
 
     def __call__(
         self, request: Request, out: Path, progress: Progress = silent, motion_out: Path | None = None
     ) -> dict:
         """Render to `out` with a recipe beside it. Returns the facts; raises InputError before any output."""
         watch, out, request = Stopwatch(), Path(out), request.checked()
+        recipe = out.with_suffix(".json")
+        refuse_to_overwrite(request, out, recipe, motion_out)
         with watch.time("total"):
             with watch.time("measure"):
                 progress("measuring", 0.0)
                 measured = measure(request, progress)
+                sound = sound_track(request, measured.seconds)
                 portrait = Portrait(measured.photo, measured.face, request.size, measured.masks)
             with watch.time("denoise"):
                 motion, calls = self.denoise(request, measured, progress)
-            frames = self._frames(portrait, motion, request, watch, progress)
+            speaks = measured.moves("mouth", request.regions)
+            frames = self._frames(portrait, motion, request, speaks, watch, progress)
             with watch.time("write"):
-                media.write_video(out, frames, request.fps, sound_track(request, len(motion)))
-        facts = self._facts(request, out, measured, motion, portrait, watch) | {"network_calls": calls}
+                media.write_video(out, frames, request.fps, sound)
         if motion_out is not None:
             motion.save(motion_out)
-        write_recipe(Path(facts["recipe"]), request, {"tier": self.tier, "scan": backends()})
-        return facts
+        write_recipe(recipe, request, {"tier": self.tier, "weights_sha256": self.weights, "scan": backends()})
+        return self._facts(request, out, measured, motion, portrait, watch, calls)
 
     def denoise(self, request: Request, measured: Measured, progress: Progress = silent) -> tuple[Motion, int]:
         """Motion at the request's frame rate, and how often the network was called for a whole clip."""
         config, frames = self.network.config, frame_count(measured.seconds, Fraction(self.network.config.fps))
         progress("denoising", 0.0)
-        sampling = Sampling(steps=request.steps)
+        sampling = Sampling(steps=request.steps, guidance=request.guidance)
         calls = 0
 
         def counted(x: torch.Tensor, level: torch.Tensor, conditions: Conditions) -> torch.Tensor:
@@ -118,19 +122,24 @@ class EmbeddedPipeline:
         return sum(coefficient_mask(mask) * request.strengths[name] for name, mask in conditions.masks.items())
 
     def _frames(
-        self, portrait: Portrait, motion: Motion, request: Request, watch: Stopwatch, progress: Progress
+        self, portrait: Portrait, motion: Motion, request: Request, speaks: bool, watch: Stopwatch, progress: Progress
     ) -> Iterator[np.ndarray]:
-        total = len(motion)
-        speaks = request.regions["mouth"] != "still"
         for i, values in enumerate(motion.values):
             with watch.time("render"):
                 seal = min(1.0, i / (SEAL_SECONDS * request.fps)) if speaks else 0.0
                 frame = portrait.render(values, seal=float(seal))
-            progress("rendering", (i + 1) / total)
+            progress("rendering", (i + 1) / len(motion))
             yield frame
 
     def _facts(
-        self, request: Request, out: Path, measured: Measured, motion: Motion, portrait: Portrait, watch: Stopwatch
+        self,
+        request: Request,
+        out: Path,
+        measured: Measured,
+        motion: Motion,
+        portrait: Portrait,
+        watch: Stopwatch,
+        calls: int,
     ) -> dict:
         height, width = portrait.shape[:2]
         frames, spent = len(motion), watch.seconds
@@ -151,9 +160,20 @@ class EmbeddedPipeline:
             "driver_frames_filled": measured.filled,
             "timings": {stage: round(spent[stage], 3) for stage in ("measure", "denoise", "render", "encode", "total")},
             "realtime_factor": round(spent["total"] / seconds, 3),
-            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            "peak_memory_mb": peak_memory_mb(),
+            "network_calls": calls,
             "recipe": str(out.with_suffix(".json")),
         }
+
+
+def peak_memory_mb() -> int | None:
+    """The most memory that this process ever held; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def face_shape(face: Face) -> np.ndarray:

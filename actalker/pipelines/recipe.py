@@ -1,12 +1,13 @@
 """The recipe beside a video: all that is needed to make it again."""
 
-import hashlib
 import json
 from fractions import Fraction
 from pathlib import Path
 
+from actalker.checkpoints import sha256
+from actalker.config import VERSION
 from actalker.errors import InputError
-from actalker.pipelines.stages import Request
+from actalker.pipelines.request import Request
 
 FORMAT = "actalker recipe 1"
 MEDIA = ("photo", "speech", "driving")
@@ -16,7 +17,12 @@ def write_recipe(path: Path, request: Request, facts: dict) -> None:
     """Write a checked request as JSON: media by path and SHA-256, settings by name, and `facts` about the run."""
     settings = {name: getattr(request, name) for name in request.__dataclass_fields__ if name not in MEDIA}
     files = {name: _identify(getattr(request, name)) for name in MEDIA if getattr(request, name) is not None}
-    recipe = {"format": FORMAT, "media": files, "settings": settings | {"fps": str(request.fps)}, "made_with": facts}
+    recipe = {
+        "format": FORMAT,
+        "media": files,
+        "settings": settings | {"fps": str(request.fps)},
+        "made_with": {"version": VERSION} | facts,
+    }
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(recipe, indent=2) + "\n")
     part.replace(path)
@@ -39,19 +45,26 @@ def read_recipe(path: Path) -> Request:
         raise InputError(f"{path} is not a recipe ({error}); give the .json that lies beside a result.") from error
 
 
+def refuse_to_overwrite(request: Request, *targets: Path | None) -> None:
+    """Raise InputError where a result would replace a given file, or a JSON file that is not a recipe."""
+    given = {Path(path).resolve() for path in (getattr(request, name) for name in MEDIA) if path is not None}
+    for target in filter(None, targets):
+        if Path(target).resolve() in given:
+            raise InputError(f"{target} is one of the given files; choose another name for the result.")
+        if target.suffix == ".json" and target.exists() and FORMAT not in target.read_text(errors="replace"):
+            raise InputError(f"{target} exists and is not a recipe; choose another name for the result.")
+
+
 def _identify(path: Path) -> dict[str, str]:
-    return {"path": str(Path(path).resolve()), "sha256": _sha256(path)}
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {"path": str(Path(path).resolve()), "sha256": sha256(path)}
 
 
 def _find(entry: dict[str, str], folder: Path) -> Path:
-    for path in (Path(entry["path"]), folder / Path(entry["path"]).name):
-        if path.is_file():
-            if _sha256(path) == entry["sha256"]:
-                return path
-            raise InputError(f"{path.name} has changed since the recipe was made; put the original file back.")
+    """Where the file of this hash is: at its path, or beside the recipe."""
+    places = [path for path in (folder / Path(entry["path"]).name, Path(entry["path"])) if path.is_file()]
+    for path in places:
+        if sha256(path) == entry["sha256"]:
+            return path
+    if places:
+        raise InputError(f"{places[0].name} has changed since the recipe was made; put the original file back.")
     raise InputError(f"{entry['path']} of the recipe was not found; put the file back, or beside the recipe.")

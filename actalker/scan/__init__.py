@@ -47,7 +47,10 @@ def _choose(u: Tensor, initial_state: Tensor | None, backend: str) -> ModuleType
     if backend != "auto" and backend not in ORDER:
         raise ValueError(f"There is no scan backend {backend!r}; choose one of: auto, {', '.join(ORDER)}.")
     for name in ORDER if backend == "auto" else (backend,):
-        reason = _module(name).refuses(u, initial_state)
+        try:
+            reason = _module(name).refuses(u, initial_state)
+        except ImportError as error:
+            reason = f"is not installed ({error})"
         if reason is None:
             _announce(name)
             return _module(name)

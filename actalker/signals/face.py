@@ -1,8 +1,5 @@
 """Faces: where they are in a picture, and 478 precise mesh points for each (mediapipe's face mesh, offline)."""
 
-import contextlib
-import os
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,8 +19,6 @@ DETECTOR_SCORE = 0.5
 MESH_SCORE = 0.5
 THOROUGH_EVERY = 12  # searches for a lost face in a clip, of which one is thorough
 UPRIGHT_BONUS = 0.1  # a picture is taken to be upright unless another way up looks this much better
-
-_stderr_lock = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -117,10 +112,9 @@ def find_faces(image: np.ndarray, thorough: bool = True) -> list[Face]:
     scale = min(1.0, SEARCH_SIDE / max(image.shape[:2]))
     small = image if scale == 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     height, width = image.shape[:2]
-    with _quiet_stderr():
-        turns, squares = _search(small, thorough)
-        squares = [Crop(square.x / scale, square.y / scale, square.side / scale) for square in squares]
-        points = _measure_all(np.ascontiguousarray(np.rot90(image, turns)), squares)
+    turns, squares = _search(small, thorough)
+    squares = [Crop(square.x / scale, square.y / scale, square.side / scale) for square in squares]
+    points = _measure_all(np.ascontiguousarray(np.rot90(image, turns)), squares)
     faces = [Face.of(_turned_back(mesh, turns, width, height)) for mesh in points]
     return sorted(faces, key=lambda face: -face.area)
 
@@ -155,8 +149,7 @@ class FaceTracker:
     """Follows one face through the frames of a clip; use as a context manager."""
 
     def __init__(self) -> None:
-        with _quiet_stderr():
-            self._mesh = _face_mesh(still=False)
+        self._mesh = _face_mesh(still=False)
         self._face: Face | None = None
         self._window: Crop | None = None
         self._searches = 0
@@ -183,10 +176,9 @@ class FaceTracker:
         moved = self._window is None or not _nearly_same(self._window, wanted)
         if moved:
             self._window = wanted
-        with _quiet_stderr():
-            if moved:
-                _measure(self._mesh, frame, self._window)  # moves mediapipe's region along
-            face = _measure(self._mesh, frame, self._window)
+        if moved:
+            _measure(self._mesh, frame, self._window)  # moves mediapipe's region along
+        face = _measure(self._mesh, frame, self._window)
         return face if face is not None and _same_place(face, last) else None
 
 
@@ -325,16 +317,3 @@ def _face_mesh(still: bool) -> object:
     return mediapipe.solutions.face_mesh.FaceMesh(
         static_image_mode=still, max_num_faces=1, refine_landmarks=True, min_detection_confidence=MESH_SCORE
     )
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Keep the notes that mediapipe's native code writes while it starts off the user's terminal."""
-    with _stderr_lock, open(os.devnull, "w") as nowhere:
-        kept = os.dup(2)
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

@@ -62,7 +62,10 @@ class Motion:
 
     def save(self, path: str | Path) -> None:
         """Write the motion as an npz archive with the arrays values, names, fps and filled."""
-        np.savez_compressed(path, values=self.values, names=np.array(self.names), fps=self.fps, filled=self.filled)
+        part = Path(f"{path}.part")
+        with part.open("wb") as file:
+            np.savez_compressed(file, values=self.values, names=np.array(self.names), fps=self.fps, filled=self.filled)
+        part.replace(path)
 
     @classmethod
     def load(cls, path: str | Path) -> "Motion":

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from actalker.config import MEL_PER_FRAME
 from actalker.errors import InputError
 from actalker.signals.audio import log_mel, normalise
 from actalker.training import augment
@@ -24,7 +25,6 @@ from actalker.training.visemes import PHONES, mouth_motion
 from actalker.training.voices import RATE, TRAINING_VOICES, Phone, Spoken, require_programs, speak
 
 FPS = 25
-MEL_PER_FRAME = 4
 SAMPLES_PER_FRAME = RATE // FPS
 UTTERANCES_PER_SHARD = 24
 RENDERINGS = 3  # the first clean, the others augmented
@@ -89,10 +89,12 @@ def build_corpus(
 
     InputError: a synthesiser or the texts are missing.
     """
+    done, shard = sum(map(_shard_minutes, sorted(folder.glob("shard-*.npz")))), 0
+    if done >= minutes:
+        return done
     require_programs()
     folder.mkdir(parents=True, exist_ok=True)
     sentences, words = load_texts(plan.texts)
-    done, shard = sum(map(_shard_minutes, sorted(folder.glob("shard-*.npz")))), 0
     with ProcessPoolExecutor(workers) as pool:
         while done < minutes:
             missing = []
@@ -121,7 +123,7 @@ def load_texts(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
         return sentences, sorted({word for line in sentences for word in re.findall("[a-z]{3,}", line.lower())})
     for needed, package in ((FORTUNES, "fortunes"), (WORDS, "wamerican")):
         if not needed.exists():
-            raise InputError(f"{needed} was not found: install the Debian package {package} or give text files.")
+            raise InputError(f"{needed} was not found: install the Debian package {package}.")
     sources = sorted(path for path in FORTUNES.iterdir() if not path.suffix)
     sentences = {line for path in sources for line in _sentences_of(path.read_text("utf-8", errors="ignore"))}
     words = re.findall(r"^[a-z]{3,10}$", WORDS.read_text("utf-8"), re.MULTILINE)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from actalker.config import COEFFICIENTS, PRESETS, REGIONS, SOURCES
+from actalker.config import COEFFICIENTS, MEL_PER_FRAME, PRESETS, REGIONS, SOURCES
 from actalker.model.conditioning import coefficient_mask, region_masks
-from actalker.training.corpus import FPS, MEL_PER_FRAME, Rendering, Utterance
+from actalker.training.corpus import FPS, Rendering, Utterance
 from actalker.training.gestures import accompany, driver, measured
 
 MOUTH = len(REGIONS["mouth"])

@@ -1,0 +1,88 @@
+"""What is asked for. Light to import: the command's options are made from it before anything else is loaded."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from actalker.config import PRESETS, REGIONS, natural_preset
+from actalker.errors import InputError
+
+
+class Cancelled(Exception):
+    """Raised by a progress callback to stop: nothing is kept of the run."""
+
+
+Progress = Callable[[str, float], None]  # stage name and how much of it is done, 0 to 1
+
+
+def silent(_stage: str, _done: float) -> None:
+    """The progress callback that reports nothing."""
+
+
+def _setting(default: object, help: str, low: float | None = None, high: float | None = None) -> object:
+    return field(default=default, metadata={"help": help, "low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that decides a result. The fields are the source of the command's options and the page's widgets."""
+
+    photo: Path
+    speech: Path | None = None
+    driving: Path | None = None
+    regions: dict[str, str] | None = None  # region -> source; None: the natural preset for what was given
+    audio_strength: float = _setting(1.0, "how strongly the voice moves its regions", 0.0, 1.5)
+    video_strength: float = _setting(1.0, "how strongly the driving clip moves its regions", 0.0, 1.5)
+    fps: Fraction = _setting(Fraction(25), "frames a second of the result", 10, 60)
+    size: int | str = _setting(512, "side of the square result in pixels, or full for the whole picture", 128, 1024)
+    steps: int = _setting(6, "denoising steps", 1, 50)
+    guidance: float = _setting(1.0, "how far to push towards the signals; above 1 takes a second pass", 1.0, 3.0)
+    seed: int = _setting(0, "seed of the noise", 0, 2**31 - 1)
+    face: int | None = _setting(None, "which face of the photo, 0 being the largest", 0, 999)
+    grow: float = _setting(0.0, "how far the region masks grow, in eye distances", -0.1, 0.3)
+    feather: float = _setting(0.02, "softness of the masks' edges, in eye distances", 0.0, 0.2)
+
+    def checked(self) -> "Request":
+        """The request with its region map filled in. Raises InputError when something cannot work."""
+        from actalker.signals.regions import check_sources
+
+        self._check_settings()
+        if not self.given:
+            raise InputError("Neither speech nor a driving clip was given; add --speech, --driving or both.")
+        chosen = PRESETS[natural_preset(self.given)] if self.regions is None else self.regions
+        if not isinstance(chosen, Mapping):
+            raise InputError(f"The region map is {chosen!r}; give a source for each region.")
+        regions = dict.fromkeys(REGIONS, "still") | dict(chosen)
+        check_sources(regions, self.given)
+        return replace(self, regions=regions, fps=Fraction(self.fps))
+
+    def _check_settings(self) -> None:
+        for name, setting in self.__dataclass_fields__.items():
+            value, low, high = getattr(self, name), setting.metadata.get("low"), setting.metadata.get("high")
+            if low is None or (name, value) in (("size", "full"), ("face", None)):
+                continue
+            if not isinstance(value, int | float | Fraction) or not low <= value <= high:
+                raise InputError(f"{name} is {value}; give a value from {low} to {high}.")
+            if name in ("size", "steps", "seed", "face") and not isinstance(value, int):
+                raise InputError(f"{name} is {value}; give a whole number.")
+        if self.size != "full" and self.size % 2:
+            raise InputError(f"size is {self.size}; give an even number of pixels, or full.")
+
+    @property
+    def given(self) -> set[str]:
+        """The signals that the user gave."""
+        return {name for name, path in (("audio", self.speech), ("video", self.driving)) if path is not None}
+
+    @property
+    def strengths(self) -> dict[str, float]:
+        return {"audio": self.audio_strength, "video": self.video_strength}
+
+
+class Pipeline(Protocol):
+    """A tier: renders a request to `out`, with a recipe beside it, and returns the facts of the run."""
+
+    def __call__(
+        self, request: Request, out: Path, progress: Progress = silent, motion_out: Path | None = None
+    ) -> dict: ...
