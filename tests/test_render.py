@@ -8,13 +8,15 @@ from PIL import Image
 
 from actalker.config import COEFFICIENTS, INDEX, REGIONS
 from actalker.render.background import separate
+from actalker.render.composite import native_part
 from actalker.render.light import Light
 from actalker.render.portrait import Portrait
 from actalker.render.pose import LIMITS, Pose, limited, turning_room
 from actalker.render.seam import is_open, snap_to_seam
 from actalker.render.surface import keep_apart
 from actalker.signals import mesh
-from actalker.signals.face import find_faces
+from actalker.signals.face import Face, find_faces
+from actalker.signals.media import MOST_VIDEO_PIXELS
 from actalker.signals.rig import head_rotation
 
 PHOTO = Path(__file__).parents[1] / "assets/faces/astronaut.jpg"
@@ -140,6 +142,26 @@ def test_a_large_photo_is_reduced(photo, face):
     whole = Portrait(big, type(face).of(face.points * 6 + (2.5, 2.5, 0)), "full")
     assert max(whole.shape) < 2160
     assert whole.shape[0] % 2 == whole.shape[1] % 2 == 0
+
+
+def test_a_picture_is_no_larger_than_a_video_may_be():
+    """A small head, so that only the whole picture is too large; a white square shows where the head went."""
+    face = Face.of(mesh.canonical_face() * 100 + (4000, 1500, 0))
+    photo = np.zeros((3750, 6001, 3), np.uint8)
+    photo[1480:1520, 3980:4020] = 255
+    part = native_part(photo, face)
+    height, width = part.whole.shape[:2]
+    assert 0.99 * MOST_VIDEO_PIXELS < height * width <= MOST_VIDEO_PIXELS
+    assert height % 2 == width % 2 == 0
+    y, x = np.nonzero(part.picture[..., 0] > 127)
+    middle = part.points(np.array([[3999.5, 1499.5, 0.0]]))[0, :2]
+    np.testing.assert_allclose([x.mean(), y.mean()], middle, atol=0.5)
+
+
+def test_the_largest_picture_of_a_video_is_not_resampled():
+    photo = np.random.default_rng(0).integers(0, 256, (2304, 4096, 1), np.uint8).repeat(3, axis=2)
+    part = native_part(photo, Face.of(mesh.canonical_face() * 100 + (2000, 1000, 0)))
+    np.testing.assert_array_equal(part.whole, photo)
 
 
 def test_nobody_to_tell_apart_gives_one_sheet():

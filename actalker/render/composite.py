@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from actalker.signals.face import Face, crop_of
+from actalker.render.easing import smoothstep
+from actalker.signals.face import Crop, Face, crop_of
+from actalker.signals.media import MOST_VIDEO_PIXELS
 
 LARGEST_PART = 1024  # px; a photo whose head needs more is reduced
 SEAM = 0.03  # share of the part's side over which it blends into the photo
@@ -66,13 +68,14 @@ def square_part(photo: np.ndarray, face: Face, size: int) -> Part:
 def native_part(photo: np.ndarray, face: Face) -> Inset:
     """The surroundings of a face at the photo's own resolution, in a picture of even width and height.
 
-    Pixels are copied, not resampled, unless the part would be larger than 1024: then the whole picture is reduced.
+    Pixels are copied, not resampled, unless the part would be larger than 1024 or the picture have more pixels than a
+    video may have (4096 x 2304): then the whole picture is reduced.
     """
     crop = crop_of(face, photo.shape)
-    scale = min(1.0, LARGEST_PART / crop.side)
+    scale = _reduction(photo.shape, crop)
+    height, width = (int(side * scale) // 2 * 2 for side in photo.shape[:2])
     if scale < 1:
         photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    height, width = photo.shape[0] // 2 * 2, photo.shape[1] // 2 * 2
     whole = np.ascontiguousarray(photo[:height, :width])
     x, y = max(0, round(crop.x * scale)), max(0, round(crop.y * scale))
     right, bottom = min(width, round((crop.x + crop.side) * scale)), min(height, round((crop.y + crop.side) * scale))
@@ -81,6 +84,12 @@ def native_part(photo: np.ndarray, face: Face) -> Inset:
     picture = np.ascontiguousarray(whole[y:bottom, x:right])
     weight = _seam_weight(picture.shape, (x > 0, y > 0, right < width, bottom < height))
     return Inset(picture, from_photo, whole, x, y, weight)
+
+
+def _reduction(shape: tuple[int, ...], crop: Crop) -> float:
+    """The scale, at most 1, at which neither the part nor the whole picture is too large."""
+    height, width = shape[:2]
+    return min(1.0, LARGEST_PART / crop.side, float(np.sqrt(MOST_VIDEO_PIXELS / (height * width))))
 
 
 def _seam_weight(shape: tuple[int, ...], inner_edges: tuple[bool, bool, bool, bool]) -> np.ndarray:
@@ -93,4 +102,4 @@ def _seam_weight(shape: tuple[int, ...], inner_edges: tuple[bool, bool, bool, bo
     for distance, inner in zip(distances, inner_edges, strict=True):
         if inner:
             weight = np.minimum(weight, distance / soft)
-    return (weight * weight * (3 - 2 * weight)).astype(np.float32)
+    return smoothstep(weight).astype(np.float32)

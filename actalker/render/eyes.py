@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 
 from actalker.config import INDEX
+from actalker.render.easing import ramp
 from actalker.render.scene import Frame, Subject
-from actalker.render.sprite import Box, Sprite, blend, lay_over, luma, ramp, smooth_curve, soft_polygon
+from actalker.render.sprite import Box, Sprite, blend, lay_over, luma, smooth_curve, soft_polygon
 from actalker.signals.mesh import EYES, Eye
 from actalker.signals.shapes import GAZE_DOWN, GAZE_RIGHT
 

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 
 from actalker.config import INDEX
+from actalker.render.easing import ramp
 from actalker.render.eyes import white_of_eyes
 from actalker.render.scene import Frame, Subject
-from actalker.render.sprite import Box, Sprite, blend, chain, lay_over, luma, ramp, smooth_curve, soft_polygon
+from actalker.render.sprite import Box, Sprite, blend, chain, lay_over, luma, smooth_curve, soft_polygon
 from actalker.render.teeth import LOWER_ROW, UPPER_ROW, Palette, paint_teeth, paint_tongue
 from actalker.signals.mesh import CHIN, LIPS_INNER_LOWER, LIPS_INNER_UPPER, LIPS_OUTER_LOWER, LIPS_OUTER_UPPER
 

@@ -84,12 +84,6 @@ def blend(canvas: np.ndarray, colour: np.ndarray, alpha: np.ndarray) -> None:
     canvas += (colour - canvas) * alpha[..., None]
 
 
-def ramp(start: float, end: float, x: np.ndarray | float) -> np.ndarray:
-    """Smooth step: 0 below start, 1 above end, level at both."""
-    t = np.clip((x - start) / (end - start), 0, 1)
-    return t * t * (3 - 2 * t)
-
-
 def luma(rgb: np.ndarray) -> np.ndarray:
     """Brightness 0..255 of (..., 3) colours."""
     return rgb @ LUMA

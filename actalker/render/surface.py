@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import Delaunay
 
+from actalker.render.easing import smoothstep
 from actalker.render.pose import Pose
 from actalker.signals import mesh
 
@@ -19,12 +20,6 @@ HOLD = 0.12  # of the picture's side, over which motion dies away towards a bord
 KEPT_OFF_BORDER = 0.03  # of the picture's side, where only the border itself has vertices
 LASH_LENGTH = 0.026  # face units that move rigidly with the lid
 LASH_SHARE = 0.95
-
-
-def smoothstep(x: np.ndarray) -> np.ndarray:
-    """0 below 0, 1 above 1, level at both."""
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
 
 
 @dataclass(frozen=True)

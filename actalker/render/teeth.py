@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from actalker.render.sprite import LUMA, Sprite, luma, ramp
+from actalker.render.easing import ramp
+from actalker.render.sprite import LUMA, Sprite, luma
 
 _SPRITE_HALF_WIDTH = 0.42
 _ENAMEL = np.array([1.06, 0.98, 0.87], np.float32)  # hue of teeth under white light
