@@ -11,7 +11,7 @@ from actalker.config import COEFFICIENTS, INDEX, REGIONS
 from actalker.errors import InputError
 from actalker.signals import fit, mesh
 from actalker.signals.motion import Motion, measure_motion
-from actalker.signals.rig import Rig, head_rotation
+from actalker.signals.rig import Rig, head_rotation, neck_pivot
 
 PHOTO = Path(__file__).parents[1] / "assets/faces/astronaut.jpg"
 FPS = 25.0
@@ -29,7 +29,7 @@ def acted(frames=100, **curves):
     for name, curve in curves.items():
         values[:, INDEX[name]] = curve
     head = values[:, [INDEX[name] for name in REGIONS["head"]]]
-    pivot = rig.to_image(fit.neck_pivot(rig.neutral)[None])
+    pivot = rig.to_image(neck_pivot(rig.neutral)[None])
     meshes = []
     for row, (yaw, pitch, roll, x, y, z) in zip(values, head, strict=True):
         points = (rig.to_image(rig.deform(row)) - pivot) * (1 + z)

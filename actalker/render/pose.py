@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from actalker.config import INDEX
-from actalker.signals.fit import neck_pivot
-from actalker.signals.rig import head_angles, head_rotation
+from actalker.signals.rig import head_angles, head_rotation, neck_pivot
 
 FOCAL_LENGTH = 5.5  # face units between camera and face
 LIMITS = {  # where each coefficient starts to be held back, and what it never passes

@@ -11,7 +11,7 @@ from scipy.ndimage import percentile_filter
 from actalker.config import COEFFICIENTS, INDEX, REGIONS, SIGNED
 from actalker.signals import mesh
 from actalker.signals.mesh import EYES, LIPS_INNER_LOWER, LIPS_INNER_UPPER, Eye
-from actalker.signals.rig import Rig, head_angles, procrustes
+from actalker.signals.rig import Rig, head_angles, neck_pivot, procrustes
 from actalker.signals.shapes import GAZE_DOWN, GAZE_RIGHT
 
 STEADY = [vertex for vertex in mesh.RIGID if vertex not in (*mesh.EARS, *mesh.OVAL_LOWER)]  # the jaw moves the others
@@ -219,10 +219,3 @@ def head_motion(posed: Posed, neutral: np.ndarray) -> dict[str, np.ndarray]:
         "headY": shift[:, 1],
         "headZ": posed.scales / size - 1,
     }
-
-
-def neck_pivot(neutral: np.ndarray) -> np.ndarray:
-    """(3,) the point in the neck about which the head turns, in face units."""
-    ears = neutral[list(mesh.EARS)].mean(axis=0)
-    height = 0.35 * neutral[mesh.NOSE_TIP, 1] + 0.65 * neutral[mesh.CHIN, 1]
-    return np.array([ears[0], height, ears[2] + 0.15])

@@ -39,6 +39,13 @@ def head_angles(rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return np.degrees(yaw), np.degrees(pitch), np.degrees(roll)
 
 
+def neck_pivot(neutral: np.ndarray) -> np.ndarray:
+    """(3,) the point in the neck about which the head turns, in face units."""
+    ears = neutral[list(mesh.EARS)].mean(axis=0)
+    height = 0.35 * neutral[mesh.NOSE_TIP, 1] + 0.65 * neutral[mesh.CHIN, 1]
+    return np.array([ears[0], height, ears[2] + 0.15])
+
+
 class BiharmonicFill:
     """Spreads displacements of some vertices over the whole skin with the least bending."""
 
