@@ -13,9 +13,9 @@ def build(runner: "Runner | None" = None) -> "gradio.Blocks":
     import gradio
 
     from demo import panels, tab_animate
-    from demo.runner import Runner
+    from demo.runner import KEPT, SWEEP_EVERY, Runner
 
-    with gradio.Blocks(title="ACTalker Studio", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
+    with gradio.Blocks(title="ACTalker Studio", analytics_enabled=False, delete_cache=(SWEEP_EVERY, KEPT)) as blocks:
         panels.header()
         tab_animate.build(blocks, runner or Runner())
         panels.footer()

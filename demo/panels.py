@@ -219,7 +219,6 @@ def _facts(info: dict) -> list[tuple[str, str]]:
         ("Length", f"{info['seconds']:.2f} s, {info['frames']} frames at {info['fps']:g} per second"),
         ("Picture", f"{info['width']} × {info['height']}"),
         ("Made in", f"{info['timings']['total']:.1f} s, {info['realtime_factor']:.2f} × its length"),
-        ("Memory", f"{info['peak_memory_mb']:.0f} MB at most"),
         ("Seed", str(info["seed"])),
     ]
     if info["driver_frames_filled"]:

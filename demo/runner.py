@@ -3,14 +3,16 @@
 import hashlib
 import hmac
 import json
+import logging
 import os
 import secrets
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,13 +22,15 @@ from actalker import pipelines
 from actalker.errors import InputError
 
 LONGEST_JOB = 1800.0  # seconds of work that one request may take
-KEPT = 3600.0  # seconds that a result stays on disk
-SWEEP_EVERY = 300.0  # seconds between two looks for old results
+KEPT = 3600  # seconds that a result stays on disk
+SWEEP_EVERY = 300  # seconds between two looks for old results
 TICK = 0.25  # seconds between two updates of the page
 STOPPING = "stopping"  # the stage of a request that was cancelled and has not noticed yet
 FILES_REMEMBERED = 24
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -138,12 +142,13 @@ class Runner:
         """Delete results that are older than so many seconds, and folders that they leave empty."""
         with self._lock:
             busy = {job.folder for job in self._line}
-        for folder in self.work.glob("*/*"):
-            if folder not in busy and _age(folder) > older_than:
-                shutil.rmtree(folder, ignore_errors=True)
         for visitor in self.work.iterdir():
-            if _age(visitor) > older_than and not any(visitor.iterdir()):
-                shutil.rmtree(visitor, ignore_errors=True)
+            with suppress(OSError):  # the visitor was forgotten meanwhile, or something new lies in the folder
+                for folder in visitor.iterdir():
+                    if folder not in busy and _age(folder) > older_than:
+                        shutil.rmtree(folder, ignore_errors=True)
+                if _age(visitor) > older_than:
+                    visitor.rmdir()
 
     def keep_clean(self) -> threading.Thread:
         """Sweep every few minutes, for as long as the process lives."""
@@ -161,7 +166,10 @@ class Runner:
     def _sweep_for_ever(self) -> None:
         while True:
             time.sleep(SWEEP_EVERY)
-            self.sweep()
+            try:
+                self.sweep()
+            except Exception:
+                log.exception("Old results could not be deleted; the next look follows.")
 
     def _loaded(self) -> Callable:
         """The pipeline. Only the worker's thread calls this, so it is loaded once."""
@@ -194,7 +202,11 @@ class Runner:
 def _made(pipeline: Callable, job: _Job) -> Result:
     """Run the pipeline in the job's folder, on links to the visitor's files, so that nobody deletes them meanwhile."""
     job.folder.mkdir(parents=True, mode=0o700)
-    request = replace(job.request, **{name: _linked(job, name) for name in ("photo", "speech", "driving")})
+    files = {role: getattr(job.request, role) for role in ("photo", "speech", "driving")}
+    files = {role: file for role, file in files.items() if file is not None}
+    names = _names(files.values())
+    links = {role: _linked(file, job.folder / role / names[file]) for role, file in files.items()}
+    request = replace(job.request, **links)
     out = job.folder / "talking.mp4"
     info = pipeline(request, out, job.report)
     recipe = out.with_suffix(".json")
@@ -202,12 +214,20 @@ def _made(pipeline: Callable, job: _Job) -> Result:
     return Result(out, recipe, info)
 
 
-def _linked(job: _Job, name: str) -> Path | None:
-    """The visitor's file inside the job's folder, under its own name: a link where the disk can, else a copy."""
-    source = getattr(job.request, name)
-    if source is None:
-        return None
-    target = job.folder / name / source.name
+def _names(files: Iterable[Path]) -> dict[Path, str]:
+    """Each file's own name; a file whose name another one has taken gets a number, so that both fit in one folder."""
+    names: dict[Path, str] = {}
+    for file in dict.fromkeys(files):
+        name, number = file.name, 1
+        while name.casefold() in map(str.casefold, names.values()):
+            number += 1
+            name = f"{file.stem}-{number}{file.suffix}"
+        names[file] = name
+    return names
+
+
+def _linked(source: Path, target: Path) -> Path:
+    """`target`, now the visitor's file `source`: a link where the disk can, else a copy."""
     target.parent.mkdir()
     try:
         os.link(source, target)

@@ -117,13 +117,9 @@ def signal_news(runner: Runner, speech: str | None, driving: str | None) -> dict
     }
 
 
-def natural_preset(speech: str | None, driving: str | None) -> str:
-    """The preset that fits what was given."""
-    if speech and not driving:
-        return "voice"
-    if driving and not speech:
-        return "video"
-    return panels.FIRST_PRESET
+def suggested_preset(speech: str | None, driving: str | None) -> str:
+    """The preset that suits what was given; before anything was, the one for both signals."""
+    return config.natural_preset(_given(speech, driving) or config.SIGNALS)
 
 
 def matching_preset(sources: Mapping[str, str]) -> str | None:
@@ -138,14 +134,16 @@ def plan_words(sources: Mapping[str, str], speech: str | None, driving: str | No
         return panels.plan_words(regions.describe(sources))
     signal = "clip" if speech else "voice"
     verb, them = ("stays", "it") if len(deaf) == 1 else ("stay", "them")
-    warning = f"There is no {signal}, so the {_listed(deaf)} {verb} still. Add one, or let something else move {them}."
+    warning = (
+        f"There is no {signal}, so the {regions.listed(deaf)} {verb} still. Add one, or let something else move {them}."
+    )
     return panels.plan_words(regions.describe(sources), warning)
 
 
 def unheard(sources: Mapping[str, str], speech: str | None, driving: str | None) -> list[str]:
     """The regions that listen to a signal that was not given."""
-    given = {"audio": speech, "video": driving, "still": True}
-    return [region for region, source in sources.items() if not given[source]]
+    heard = {*_given(speech, driving), "still"}
+    return [region for region, source in sources.items() if source not in heard]
 
 
 def mask_picture(
@@ -241,7 +239,7 @@ def _connect_files(runner: Runner, sources: Sources, plan: Plan) -> None:
         lines = (line.html for line in signal_news(runner, speech, driving).values())
         if touched:
             return *lines, *(gradio.skip() for _ in range(1 + len(plan.regions)))
-        preset = natural_preset(speech, driving)
+        preset = suggested_preset(speech, driving)
         return *lines, preset, *config.PRESETS[preset].values()
 
     signals = [sources.files["speech"], sources.files["driving"]]
@@ -341,8 +339,8 @@ def _name_of(visitor: gradio.Request | None) -> str:
     return (visitor and visitor.session_hash) or secrets.token_hex(16)
 
 
-def _listed(words: list[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+def _given(speech: str | None, driving: str | None) -> set[str]:
+    return {signal for signal, file in zip(config.SIGNALS, (speech, driving), strict=True) if file}
 
 
 def _view(picture: np.ndarray, face: Face) -> View:

@@ -78,7 +78,7 @@ def test_every_preset_has_a_name_and_each_choice_is_a_preset():
     [("s", "d", "joint"), ("s", None, "voice"), (None, "d", "video"), (None, None, "joint")],
 )
 def test_what_is_given_brings_its_natural_preset(speech, driving, preset):
-    assert tab_animate.natural_preset(speech, driving) == preset
+    assert tab_animate.suggested_preset(speech, driving) == preset
 
 
 def test_switches_name_the_preset_that_they_are():
@@ -246,6 +246,7 @@ def test_stages_come_in_order_and_then_the_result(runner, pipeline, tone):
     assert result.video.stat().st_size > 0
     assert result.video.is_relative_to(runner.folder("me"))
     assert f"{FRAMES} frames at 25 per second" in panels.facts(result.info)
+    assert "Memory" not in panels.facts(result.info)  # only the whole process's is known
 
 
 def test_a_recipe_taken_home_works_beside_the_files_and_tells_no_folders(runner, tone, tmp_path):
@@ -260,6 +261,30 @@ def test_a_recipe_taken_home_works_beside_the_files_and_tells_no_folders(runner,
     again = read_recipe(home / result.recipe.name)
     assert again.photo == home / "astronaut.jpg"
     assert again.regions == config.PRESETS["voice-still"]
+
+
+def test_uploads_of_one_name_get_names_that_fit_in_one_folder(runner, tmp_path):
+    files = {"speech": tmp_path / "1" / "clip.mp4", "driving": tmp_path / "2" / "Clip.mp4"}
+    for seconds, file in enumerate(files.values(), 1):
+        file.parent.mkdir()
+        write_tone(file, seconds)
+    values = widget_values(photo=str(PHOTO), **{role: str(file) for role, file in files.items()})
+    *_, result = runner.run(tab_animate.request_of(values), "me")
+    names = {role: entry["path"] for role, entry in json.loads(result.recipe.read_text())["media"].items()}
+    assert names == {"photo": "astronaut.jpg", "speech": "clip.mp4", "driving": "Clip-2.mp4"}
+    home = tmp_path / "home"
+    home.mkdir()
+    for role, source in {**files, "photo": PHOTO}.items():
+        (home / names[role]).write_bytes(source.read_bytes())
+    (home / "talking.json").write_bytes(result.recipe.read_bytes())
+    assert read_recipe(home / "talking.json").driving == home / "Clip-2.mp4"
+
+
+def test_one_upload_for_two_roles_keeps_its_name(runner, tone):
+    values = widget_values(photo=str(PHOTO), speech=tone, driving=tone)
+    *_, result = runner.run(tab_animate.request_of(values), "me")
+    media = json.loads(result.recipe.read_text())["media"]
+    assert media["speech"]["path"] == media["driving"]["path"] == "a voice.mp4"
 
 
 def test_a_fault_of_the_pipeline_is_its_sentence_and_leaves_nothing(runner, pipeline, tone):
@@ -388,6 +413,32 @@ def test_old_results_are_swept_and_new_ones_kept(runner, tone):
     assert not list(runner.work.iterdir())
 
 
+def test_a_visitor_who_is_forgotten_during_a_sweep_does_not_end_it(runner, tone, monkeypatch):
+    results = {name: list(runner.run(request(tone), name))[-1] for name in ("one", "two")}
+    names = {result.video.parent: name for name, result in results.items()}
+
+    def age(folder: Path) -> float:
+        runner.forget(names.get(folder, "nobody"))
+        return float("inf")
+
+    monkeypatch.setattr("demo.runner._age", age)
+    runner.sweep()
+    assert not list(runner.work.iterdir())
+
+
+def test_a_sweep_that_fails_is_not_the_last(runner, monkeypatch, caplog):
+    outcomes = iter([PermissionError("not yours"), SystemExit()])
+
+    def sweep() -> None:
+        raise next(outcomes)
+
+    monkeypatch.setattr("demo.runner.SWEEP_EVERY", 0)
+    monkeypatch.setattr(runner, "sweep", sweep)
+    runner.keep_clean().join(20)
+    assert next(outcomes, None) is None
+    assert "Old results could not be deleted" in caplog.text
+
+
 def test_forgetting_a_visitor_deletes_the_visitors_files(runner, tone):
     results = {name: list(runner.run(request(tone), name))[-1] for name in ("me", "other")}
     runner.forget("me")
@@ -405,6 +456,10 @@ def blocks(tmp_path_factory):
 
 def _props(blocks, elem_id: str) -> dict:
     return next(c["props"] for c in blocks.config["components"] if c["props"].get("elem_id") == elem_id)
+
+
+def test_uploads_are_deleted_within_minutes_of_an_hour(blocks):
+    assert blocks.delete_cache == (300, 3600)
 
 
 def test_presets_regions_and_bounds_come_from_the_config(blocks):

@@ -77,15 +77,15 @@ def check_sources(regions: Mapping[str, str], given: Collection[str]) -> None:
     """Raise InputError where a region or source is unknown, or a region should follow a signal that was not given."""
     for region, source in regions.items():
         if region not in REGIONS:
-            raise InputError(f"There is no region {region!r}; the regions are {_listed(REGIONS)}.")
+            raise InputError(f"There is no region {region!r}; the regions are {listed(REGIONS)}.")
         if source not in SOURCES:
-            raise InputError(f"The {region} cannot follow {source!r}; choose one of {_listed(SOURCES)}.")
+            raise InputError(f"The {region} cannot follow {source!r}; choose one of {listed(SOURCES)}.")
     for signal in SIGNALS:
         followers = [region for region in REGIONS if regions.get(region) == signal]
         if followers and signal not in given:
             what, flag = MISSING[signal]
             raise InputError(
-                f"The {_listed(followers)} should follow {what}; "
+                f"The {listed(followers)} should follow {what}; "
                 f"add {flag} or choose another source for: {', '.join(followers)}."
             )
 
@@ -93,13 +93,19 @@ def check_sources(regions: Mapping[str, str], given: Collection[str]) -> None:
 def describe(regions: Mapping[str, str]) -> str:
     """Who moves what, as a sentence."""
     moved = {source: [region for region in REGIONS if regions.get(region, "still") == source] for source in SOURCES}
-    parts = [f"the {SPOKEN[signal]} moves the {_listed(moved[signal])}" for signal in SIGNALS if moved[signal]]
+    parts = [f"the {SPOKEN[signal]} moves the {listed(moved[signal])}" for signal in SIGNALS if moved[signal]]
     if not parts:
         return "Nothing moves: every region keeps the photo's own pose."
     if moved["still"]:
-        parts.append(f"the {_listed(moved['still'])} {'keeps' if len(moved['still']) == 1 else 'keep'} still")
+        parts.append(f"the {listed(moved['still'])} {'keeps' if len(moved['still']) == 1 else 'keep'} still")
     sentence = "; ".join(parts) + "."
     return sentence[0].upper() + sentence[1:]
+
+
+def listed(words: Collection[str]) -> str:
+    """At least one word, as one says a list: "eyes, gaze and head"."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def overlay(photo: np.ndarray, masks: Mapping[str, np.ndarray], sources: Mapping[str, str]) -> np.ndarray:
@@ -181,8 +187,3 @@ def _draw_legend(canvas: np.ndarray, sources: Mapping[str, str]) -> None:
             max(1, round(1.4 * size)),
             cv2.LINE_AA,
         )
-
-
-def _listed(words: Collection[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
