@@ -69,12 +69,15 @@ class Crop:
         shift = 0.5 * scale - 0.5
         return np.array([[scale, 0, shift - scale * self.x], [0, scale, shift - scale * self.y]])
 
-    def cut(self, picture: np.ndarray, size: int) -> np.ndarray:
-        """The crop as (size, size, channels); edges of the picture are repeated where it reaches beyond."""
+    def cut(self, picture: np.ndarray, size: int, sharp: bool = True) -> np.ndarray:
+        """The crop as (size, size, channels); edges of the picture are repeated where it reaches beyond.
+
+        `sharp` is for eyes: networks, which resample anyway, are served as well by the five times faster linear filter.
+        """
         near, left, top = self._neighbourhood(picture)
         matrix = Crop(self.x - left, self.y - top, self.side).matrix(size)
         picture, matrix = _shrunk_for(near, matrix) if matrix[0, 0] < 0.7 else (near, matrix)
-        flags = cv2.INTER_LANCZOS4 if matrix[0, 0] > 1.01 else cv2.INTER_CUBIC
+        flags = (cv2.INTER_LANCZOS4 if matrix[0, 0] > 1.01 else cv2.INTER_CUBIC) if sharp else cv2.INTER_LINEAR
         return cv2.warpAffine(picture, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
     def _neighbourhood(self, picture: np.ndarray) -> tuple[np.ndarray, int, int]:
@@ -201,7 +204,7 @@ def _precise_face(mesh: object, image: np.ndarray, where: Crop) -> Face | None:
 
 
 def _measure(mesh: object, image: np.ndarray, where: Crop) -> Face | None:
-    landmarks = mesh.process(where.cut(image, MESH_SIZE)).multi_face_landmarks
+    landmarks = mesh.process(where.cut(image, MESH_SIZE, sharp=False)).multi_face_landmarks
     if not landmarks:
         return None
     unit = np.array([(point.x, point.y, point.z) for point in landmarks[0].landmark])
@@ -253,7 +256,7 @@ def _look(detector: object, image: np.ndarray, parts: int) -> list[_Sight]:
     """What the detector sees in tiles of 1 / parts of the picture."""
     sights = []
     for tile in _tiles(image.shape, parts):
-        for detection in detector.process(tile.cut(image, TILE_SIZE)).detections or []:
+        for detection in detector.process(tile.cut(image, TILE_SIZE, sharp=False)).detections or []:
             box = detection.location_data.relative_bounding_box
             side = 2 * max(box.width, box.height)
             x, y = box.xmin + (box.width - side) / 2, box.ymin + (box.height - side) / 2
