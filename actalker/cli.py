@@ -20,7 +20,7 @@ from actalker.errors import InputError
 from actalker.pipelines import Request
 
 ASSETS = Path(__file__).parents[1] / "assets"
-EXAMPLE = {"photo": "faces/astronaut.jpg", "speech": "speech/welcome.wav", "driving": "drivers/curious.mp4"}
+EXAMPLE = {"photo": "faces/hopper.jpg", "speech": "speech/welcome.wav", "driving": "drivers/cheerful.mp4"}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -49,3 +49,12 @@ def test_the_python_of_the_readme(folder, monkeypatch):
     exec(small, names)
     assert names["facts"]["width"] == 128
     assert (folder / "hello.mp4").exists()
+
+
+@pytest.mark.parametrize("page", ["README.md", "assets/README.md", "checkpoints/README.md"])
+def test_files_that_are_named_exist(page):
+    text = (ROOT / page).read_text()
+    folder = (ROOT / page).parent
+    named = re.findall(r"!\[[^]]*\]\(([^)]+)\)", text) + re.findall(r"^\| `([\w./-]+\.\w+)`", text, re.MULTILINE)
+    assert named
+    assert [name for name in named if not (folder / name).exists()] == []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from actalker.checkpoints import load_motion_net, read_metadata, save_motion_net
+from actalker.checkpoints import EMBEDDED, folder, load_motion_net, read_metadata, save_motion_net
 from actalker.config import COEFFICIENTS, REGIONS, Control, MotionNet, Training
 from actalker.errors import InputError
 from actalker.model.conditioning import coefficient_mask
@@ -84,7 +84,10 @@ def test_checkpoints_that_are_none(tmp_path):
         load_motion_net(tmp_path / "text.safetensors")
 
 
-def test_the_shipped_checkpoint_is_complete():
+def test_the_shipped_checkpoint_is_what_its_card_says():
+    _, facts = read_metadata(folder() / EMBEDDED)
+    card = (folder() / "README.md").read_text()
+    assert f"--minutes {facts['corpus_minutes']} --steps {facts['steps']}" in card
     network = load_motion_net()
     assert network.mean.shape == (len(COEFFICIENTS),)
     assert all(torch.isfinite(weight).all() for weight in network.parameters())
