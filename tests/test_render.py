@@ -92,7 +92,7 @@ def test_each_region_moves_something(portrait, still, region):
 def test_expression_leaves_the_surroundings_alone(portrait, still, region):
     frame = portrait.render(EXPRESSIONS[region])
     for edge in (np.s_[:20], np.s_[-4:], np.s_[:, :20], np.s_[:, -20:]):
-        np.testing.assert_array_equal(frame[edge], still[edge])
+        assert np.abs(frame[edge].astype(int) - still[edge]).max() <= 1  # a level where rounding falls the other way
 
 
 def test_pose_leaves_background_and_shoulders_alone(portrait, still):
