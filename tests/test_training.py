@@ -50,9 +50,20 @@ def test_draws_do_not_depend_on_each_other(corpus):
     assert torch.equal(one.draw(7).mel, two.draw(7).mel)
 
 
-def test_a_resumed_run_equals_an_unbroken_one(corpus, tmp_path):
+def test_a_resumed_run_equals_an_unbroken_one(corpus, tmp_path, monkeypatch):
     whole = train(corpus, TOY, QUICK, tmp_path / "whole", {})
-    train(corpus, TOY, QUICK, tmp_path / "broken", {}, stop_after=3)
+    draw = Batches.draw
+
+    def draw_until_stopped(batches, number):
+        if number == 4:  # one step after the last save
+            raise KeyboardInterrupt
+        return draw(batches, number)
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(Batches, "draw", draw_until_stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train(corpus, TOY, QUICK, tmp_path / "broken", {})
+    assert (tmp_path / "broken/state.pt").exists()
     broken = train(corpus, TOY, QUICK, tmp_path / "broken", {})
     for name, weight in load_motion_net(whole).state_dict().items():
         assert torch.equal(weight, load_motion_net(broken).state_dict()[name]), name
@@ -87,7 +98,7 @@ def test_checkpoints_that_are_none(tmp_path):
 def test_the_shipped_checkpoint_is_what_its_card_says():
     _, facts = read_metadata(folder() / EMBEDDED)
     card = (folder() / "README.md").read_text()
-    assert f"--minutes {facts['corpus_minutes']} --steps {facts['steps']}" in card
+    assert f"--minutes {facts['corpus_minutes']:g} --steps {facts['steps']}" in card
     network = load_motion_net()
     assert network.mean.shape == (len(COEFFICIENTS),)
     assert all(torch.isfinite(weight).all() for weight in network.parameters())

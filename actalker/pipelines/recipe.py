@@ -29,7 +29,7 @@ def write_recipe(path: Path, request: Request, facts: dict) -> None:
 
 
 def read_recipe(path: Path) -> Request:
-    """The request in a recipe. Its media are sought where they were, then beside the recipe, and must be unchanged."""
+    """The request in a recipe. Its media are sought beside the recipe, then where they were, and must be unchanged."""
     try:
         recipe = json.loads(Path(path).read_text())
         if recipe["format"] != FORMAT:
@@ -60,7 +60,7 @@ def _identify(path: Path) -> dict[str, str]:
 
 
 def _find(entry: dict[str, str], folder: Path) -> Path:
-    """Where the file of this hash is: at its path, or beside the recipe."""
+    """Where the file of this hash is: beside the recipe, or at its path."""
     places = [path for path in (folder / Path(entry["path"]).name, Path(entry["path"])) if path.is_file()]
     for path in places:
         if sha256(path) == entry["sha256"]:

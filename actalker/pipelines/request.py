@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from actalker.config import PRESETS, REGIONS, natural_preset
+from actalker.config import PRESETS, REGIONS, Sampling, natural_preset
 from actalker.errors import InputError
 
 
@@ -37,8 +37,10 @@ class Request:
     video_strength: float = _setting(1.0, "how strongly the driving clip moves its regions", 0.0, 1.5)
     fps: Fraction = _setting(Fraction(25), "frames a second of the result", 10, 60)
     size: int | str = _setting(512, "side of the square result in pixels, or full for the whole picture", 128, 1024)
-    steps: int = _setting(6, "denoising steps", 1, 50)
-    guidance: float = _setting(1.0, "how far to push towards the signals; above 1 takes a second pass", 1.0, 3.0)
+    steps: int = _setting(Sampling.steps, "denoising steps", 1, 50)
+    guidance: float = _setting(
+        Sampling.guidance, "how far to push towards the signals; above 1 takes a second pass", 1.0, 3.0
+    )
     seed: int = _setting(0, "seed of the noise", 0, 2**31 - 1)
     face: int | None = _setting(None, "which face of the photo, 0 being the largest", 0, 999)
     grow: float = _setting(0.0, "how far the region masks grow, in eye distances", -0.1, 0.3)

@@ -31,7 +31,7 @@ RIDGE = 0.3  # of a typical curvature in the region: similar shapes share the wo
 SWEEPS = 60  # of coordinate descent
 
 REST_TOLERANCE = (
-    0.4  # a frame is at rest if its open mouth, turned head and narrowed eyes exceed the best one's by less
+    0.4  # a frame whose unrest (open mouth, turned head, narrowed eyes) exceeds the least by less is at rest
 )
 TOUCHING_LIPS, OPEN_LIPS = 0.01, 0.03  # mean gap in face units up to which lips touch, and from which they do not
 SHUT = 0.02  # lid gap in face units that the mesh reports for a closed eye
@@ -41,7 +41,8 @@ BLINK_SLACK = 0.1  # of a blink's full way, ignored at either end: the mesh trem
 SQUINT_GAP, WIDE_GAP = 0.034, 0.036  # change of the lid gap in face units at full eyeSquint and eyeWide
 
 # What the mesh tells too faintly, or for headZ too loudly. Measured: three photos were rendered with a clip's motion,
-# and the renderings measured again; a gain is about 1 over the slope of what came back on what went in.
+# and the renderings measured again; a gain is about 1 over the slope of what came back on what went in. It was done
+# with an earlier canonical face and not repeated since.
 GAINS = {
     "headYaw": 1.3,
     "headPitch": 1.2,

@@ -89,7 +89,10 @@ def _stored() -> dict[str, np.ndarray]:
 
 
 def canonical_face() -> np.ndarray:
-    """(478, 3) mean face, mirror-symmetric; unit = distance of the outer eye corners; x right, y down, z away."""
+    """(478, 3) a face to compare with; unit = distance of the outer eye corners; x right, y down, z away.
+
+    It is the mean of the meshes of the two example photos and of their mirror images.
+    """
     return _stored()["points"]
 
 

@@ -25,9 +25,7 @@ LEAST_STD = {"mouth": 0.03, "eyes": 0.05, "gaze": 0.05, "brows": 0.05, "head": 0
 log = logging.getLogger(__name__)
 
 
-def train(
-    corpus: list[Utterance], net: MotionNet, config: Training, folder: Path, facts: dict, stop_after: int | None = None
-) -> Path:
+def train(corpus: list[Utterance], net: MotionNet, config: Training, folder: Path, facts: dict) -> Path:
     """Train MotionNet; state, log and averaged weights go to `folder`. Returns the checkpoint's path."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
@@ -41,7 +39,7 @@ def train(
     checkpoint = folder / "motion_net.safetensors"
     log.info("%d parameters, %d renderings, from step %d", parameters(network), len(batches.renderings), first)
     started = time.monotonic()
-    for step in range(first, config.steps if stop_after is None else stop_after):
+    for step in range(first, config.steps):
         for group in optimizer.param_groups:
             group["lr"] = config.rate * _schedule(step, config)
         torch.manual_seed(config.seed * config.steps + step)  # a resumed run draws the same noise
