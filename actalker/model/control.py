@@ -33,13 +33,15 @@ class ScanUnit(nn.Module):
         self.D = nn.Parameter(torch.ones(k, d))
 
     def forward(self, x: Tensor) -> Tensor:
-        u = x.transpose(1, 2)  # (b, d, l)
-        return sum(self._directed(u, k) for k in range(len(self.D))).transpose(1, 2)
+        return sum(self._directed(x, k) for k in range(len(self.D)))
 
-    def _directed(self, u: Tensor, k: int) -> Tensor:
-        step, B, C = (self.project[k] @ u).split(self.splits, dim=1)
+    def _directed(self, x: Tensor, k: int) -> Tensor:
+        step, B, C = F.linear(x, self.project[k]).split(self.splits, dim=-1)
+        tokens = (y.transpose(1, 2) for y in (x, F.linear(step, self.step[k])))  # (b, d, l)
+        enter, leave = (y.transpose(1, 2) for y in (B, C))  # (b, s, l)
         options = {"delta_bias": self.step_bias[k], "delta_softplus": True, "reverse": k == 1}
-        return selective_scan(u, self.step[k] @ step, -self.A_log[k].exp(), B, C, self.D[k], **options)
+        y = selective_scan(*tokens, -self.A_log[k].exp(), enter, leave, self.D[k], **options)
+        return y.transpose(1, 2)
 
 
 class ControlBranch(nn.Module):

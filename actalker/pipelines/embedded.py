@@ -19,7 +19,7 @@ from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
 from actalker.pipelines.request import Progress, Request, silent
 from actalker.pipelines.stages import Measured, frame_count, measure, sound_track
 from actalker.render.portrait import Portrait
-from actalker.scan import backends
+from actalker.scan import recorded
 from actalker.signals import media
 from actalker.signals.face import Face
 from actalker.signals.mesh import canonical_face
@@ -69,7 +69,7 @@ class EmbeddedPipeline:
                 measured = measure(request, progress)
                 sound = sound_track(request, measured.seconds)
                 portrait = Portrait(measured.photo, measured.face, request.size, measured.masks)
-            with watch.time("denoise"):
+            with watch.time("denoise"), recorded() as scans:
                 motion, calls = self.denoise(request, measured, progress)
             speaks = measured.moves("mouth", request.regions)
             frames = self._frames(portrait, motion, request, speaks, watch, progress)
@@ -77,7 +77,7 @@ class EmbeddedPipeline:
                 media.write_video(out, frames, request.fps, sound)
         if motion_out is not None:
             motion.save(motion_out)
-        write_recipe(recipe, request, {"tier": self.tier, "weights_sha256": self.weights, "scan": backends()})
+        write_recipe(recipe, request, {"tier": self.tier, "weights_sha256": self.weights, "scan": sorted(scans)})
         return self._facts(request, out, measured, motion, portrait, watch, calls)
 
     def denoise(self, request: Request, measured: Measured, progress: Progress = silent) -> tuple[Motion, int]:

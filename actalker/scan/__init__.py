@@ -1,41 +1,59 @@
 """The selective scan: one signature, one definition (`reference`), and faster backends that must equal it.
 
-A backend is a module with `refuses(...) -> str | None`, which says in words why it declines a call, and `scan(...)`.
-`auto` takes the first that does not decline; a backend asked for by name never falls through.
+A backend is a module with `refuses(call) -> str | None`, which says in words why it declines a call, and
+`scan(call) -> (y, last state)`. `auto` takes the first that does not decline, or the one that $ACTALKER_SCAN names; a
+backend asked for by name never falls through.
 """
 
+import importlib
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from types import ModuleType
 
-import torch.nn.functional as F
 from torch import Tensor
 
-from actalker.scan import reference
+from actalker.scan.call import Call
 
-ORDER = ("numba", "reference")
+BACKENDS = {  # name: module, fastest first; the last two take every call
+    "triton": "triton_gpu",
+    "mamba_ssm": "mamba_cuda",
+    "numba": "numba_cpu",
+    "chunked": "chunked",
+    "reference": "reference",
+}
 log = logging.getLogger(__name__)
+_used: ContextVar[set[str] | None] = ContextVar("used", default=None)
 
 
 @cache
 def _module(name: str) -> ModuleType:
-    if name == "reference":
-        return reference
-    from actalker.scan import numba_cpu
-
-    return numba_cpu
+    return importlib.import_module(f"actalker.scan.{BACKENDS[name]}")
 
 
 def backends() -> dict[str, str]:
     """Every backend and "ready", or why it is not."""
     report = {}
-    for name in ORDER:
+    for name in BACKENDS:
         try:
-            _module(name)
-            report[name] = "ready"
+            report[name] = getattr(_module(name), "unready", lambda: None)() or "ready"
         except ImportError as error:
             report[name] = f"not installed: {error}"
     return report
+
+
+@contextmanager
+def recorded() -> Iterator[set[str]]:
+    """Collects the names of the backends that are used inside the `with`, for the recipe of a result."""
+    names: set[str] = set()
+    token = _used.set(names)
+    try:
+        yield names
+    finally:
+        _used.reset(token)
 
 
 @cache
@@ -43,20 +61,24 @@ def _announce(name: str) -> None:
     log.info("selective scan: %s", name)
 
 
-def _choose(u: Tensor, initial_state: Tensor | None, backend: str) -> ModuleType:
-    if backend != "auto" and backend not in ORDER:
-        raise ValueError(f"There is no scan backend {backend!r}; choose one of: auto, {', '.join(ORDER)}.")
-    for name in ORDER if backend == "auto" else (backend,):
-        try:
-            reason = _module(name).refuses(u, initial_state)
-        except ImportError as error:
-            reason = f"is not installed ({error})"
-        if reason is None:
-            _announce(name)
-            return _module(name)
-        if backend != "auto":
-            raise ValueError(f"The scan backend {name} declines: it {reason}.")
-    raise AssertionError("the reference declines nothing")
+def _refusal(name: str, call: Call) -> str | None:
+    try:
+        return _module(name).refuses(call)
+    except ImportError as error:
+        return f"is not installed ({error})"
+
+
+def _choose(call: Call, backend: str) -> str:
+    if backend == "auto":
+        backend = os.environ.get("ACTALKER_SCAN") or "auto"
+    if backend == "auto":
+        return next(name for name in BACKENDS if _refusal(name, call) is None)
+    if backend not in BACKENDS:
+        raise ValueError(f"There is no scan backend {backend!r}; choose one of: auto, {', '.join(BACKENDS)}.")
+    reason = _refusal(backend, call)
+    if reason is not None:
+        raise ValueError(f"The scan backend {backend} declines: it {reason}.")
+    return backend
 
 
 def selective_scan(
@@ -77,23 +99,20 @@ def selective_scan(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Mamba-1's scan (arXiv 2312.00752): y (b, d, l), and with `return_last_state` the state after it (b, d, n).
 
-    u, delta, z: (b, d, l). A: (d, n), negative. B, C: (b, g, n, l) or (b, n, l), where d / g channels share a group.
-    D, delta_bias: (d,). `reverse` scans from the last token to the first. y = scan + D u, times silu(z).
-    Raises ValueError when the backend asked for by name declines the call, with its reason.
+    u, delta, z: (b, d, l). A: (d, n), negative. B, C: (b, g, n, l), whose groups d / g channels share; (b, n, l), one
+    group; or (d, n), constant. D, delta_bias: (d,). initial_state: (b, d, n), zero if absent. `reverse` scans from the
+    last token to the first; its last state then follows the first token. A sequence cut in two continues exactly: the
+    last state of one part is the initial state of the next. y has u's dtype; the state is float32 (float64 for float64).
+    Tensors whose channels lie together in memory (`x.transpose(1, 2)` of (b, l, d)) are read without a copy.
+
+    Raises ValueError where shapes do not fit, and when the backend asked for by name declines, with its reason.
     """
-    module = _choose(u, initial_state, backend)
-    B, C = (x[:, None] if x.dim() == 3 else x for x in (B, C))
-    if delta_bias is not None:
-        delta = delta + delta_bias[:, None]
-    if delta_softplus:
-        delta = F.softplus(delta)
-    tokens = (x.flip(-1) if reverse else x for x in (u, delta, B, C))
-    flowing, step, enter, leave = tokens
-    y, last = module.scan(flowing, step, A, enter, leave, initial_state)
-    if reverse:
-        y = y.flip(-1)
-    if D is not None:
-        y = y + D[:, None] * u
-    if z is not None:
-        y = y * F.silu(z)
+    call = Call(
+        u, delta, A, B, C, D, z, delta_bias, delta_softplus, return_last_state, initial_state, reverse
+    ).checked()
+    name = _choose(call, backend)
+    _announce(name)
+    if (names := _used.get()) is not None:
+        names.add(name)
+    y, last = _module(name).scan(call)
     return (y, last) if return_last_state else y
