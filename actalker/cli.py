@@ -1,4 +1,5 @@
-"""The command: `actalker` (= `python -m actalker`) with the verbs animate, measure, train and doctor.
+"""The command: `actalker` (= `python -m actalker`) with the verbs animate, measure, train,
+bench and doctor.
 
 Results go to stdout, with --json as exactly one object; progress and messages go to stderr. Exit 0 on success, 2 on bad
 input with one sentence that says what was found and what to do.
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         ("animate", _add_animate, _animate, "make a video from a photo with speech, a driving clip or both"),
         ("measure", _add_measure, _measure, "read the facial motion in a video into an .npz file"),
         ("train", _add_train, _train, "train the embedded tier's model; run again to continue"),
+        ("bench", _add_bench, _bench, "measure the speed of a part of the program on this machine"),
         ("doctor", _add_nothing, _doctor, "say what is installed and what is missing"),
     ):
         verb = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
@@ -120,6 +122,14 @@ def _add_train(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--steps", type=int, default=Training.steps, help=f"training steps (default {Training.steps})")
     verb.add_argument("--batch", type=int, default=Training.batch, help=f"clips a step (default {Training.batch})")
     verb.add_argument("--threads", type=int, default=1, help="threads of the network (default 1)")
+
+
+def _add_bench(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("part", choices=["scan"], help="scan: the selective scan, against other ways to compute it")
+    verb.add_argument("--shapes", nargs="+", metavar="CxTxD", help="clips x tokens x channels (default: four typical)")
+    verb.add_argument("--against", nargs="+", metavar="NAME", help="scan backends, associative_scan, mamba.py")
+    verb.add_argument("--rounds", type=int, default=5, help="how often each is run (default 5)")
+    verb.add_argument("--threads", type=int, default=os.cpu_count(), help="threads to use (default: all cores)")
 
 
 def _add_nothing(_verb: argparse.ArgumentParser) -> None:
@@ -180,15 +190,24 @@ def _train(options: argparse.Namespace) -> tuple[dict, str]:
     from actalker.training.corpus import CorpusPlan, build_corpus, load_corpus
     from actalker.training.loop import train
 
-    for name in ("minutes", "steps", "batch", "threads"):
-        if getattr(options, name) < 1:
-            raise InputError(f"--{name} is {getattr(options, name)}; give 1 or more.")
+    _check_counts(options, "minutes", "steps", "batch", "threads")
     torch.set_num_threads(options.threads)
     build_corpus(options.corpus, CorpusPlan(), options.minutes)
     config = Training(steps=options.steps, batch=options.batch)
     facts = {"corpus_minutes": options.minutes}
     checkpoint = train(load_corpus(options.corpus), MotionNet(), config, options.out, facts)
     return {"checkpoint": str(checkpoint), "steps": config.steps}, f"{checkpoint}: {config.steps} steps."
+
+
+def _bench(options: argparse.Namespace) -> tuple[dict, str]:
+    import torch
+
+    from actalker.bench import scan
+
+    _check_counts(options, "rounds", "threads")
+    torch.set_num_threads(options.threads)
+    report = scan.bench_scan(options.shapes or scan.SHAPES, options.against or scan.AGAINST, options.rounds)
+    return report, scan.as_text(report)
 
 
 def _doctor(_options: argparse.Namespace) -> tuple[dict, str]:
@@ -215,6 +234,12 @@ def _fps(text: str) -> Fraction:
 
 def _size(text: str) -> int | str:
     return int(text) if text.isdigit() else text
+
+
+def _check_counts(options: argparse.Namespace, *names: str) -> None:
+    for name in names:
+        if getattr(options, name) < 1:
+            raise InputError(f"--{name} is {getattr(options, name)}; give 1 or more.")
 
 
 def _check_target(path: Path, suffix: str) -> None:

@@ -13,7 +13,7 @@ LAYERS = (  # lowest first: one line is one layer, and neighbours on a line do n
     {"actalker.model", "actalker.render"},
     {"actalker.checkpoints"},
     {"actalker.pipelines"},
-    {"actalker.training", "actalker.evaluate", "actalker.doctor"},
+    {"actalker.training", "actalker.evaluate", "actalker.bench", "actalker.doctor"},
     {"actalker.cli", "demo"},
     {"actalker.__main__", "app"},
 )

@@ -101,9 +101,9 @@ def selective_scan(
 
     u, delta, z: (b, d, l). A: (d, n), negative. B, C: (b, g, n, l), whose groups d / g channels share; (b, n, l), one
     group; or (d, n), constant. D, delta_bias: (d,). initial_state: (b, d, n), zero if absent. `reverse` scans from the
-    last token to the first; its last state then follows the first token. A sequence cut in two continues exactly: the
-    last state of one part is the initial state of the next. y has u's dtype; the state is float32 (float64 for float64).
-    Tensors whose channels lie together in memory (`x.transpose(1, 2)` of (b, l, d)) are read without a copy.
+    last token to the first; its last state then follows the first token. The last state of one part of a sequence is
+    the initial state of the next. y has u's dtype; the state is float32, or float64 for float64. Tensors whose channels
+    lie together in memory (`x.transpose(1, 2)` of (b, l, d)) are read without a copy.
 
     Raises ValueError where shapes do not fit, and when the backend asked for by name declines, with its reason.
     """

@@ -1,4 +1,4 @@
-"""The selective scan in plain torch, for every device and dtype: the fallback, and for training where nothing faster is.
+"""The selective scan in plain torch, for every device and dtype: the fallback where nothing faster is ready.
 
 A window of tokens is cut into chunks that walk side by side, so that 2 x CHUNK + chunks steps take the place of one for
 each token. The first walk starts every chunk at zero and finds its last state; what a chunk forgets of its first state
