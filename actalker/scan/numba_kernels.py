@@ -205,7 +205,7 @@ def put(part, source, target):
 
 @njit(**EXACT)
 def forward(tasks, given, start, reverse, y, last, saved):
-    """Fill y (b, l, d), last (b, n, d) and, unless it is empty, saved (b, tiles, n, d): the state ahead of each tile."""
+    """Fill y (b, l, d), last (b, n, d) and, unless it is empty, saved (b, tiles, n, d): states ahead of tiles."""
     length, states = given.u.shape[1], len(given.A2)
     tile = new_tile()
     a = np.empty((states, WIDEST), np.float32)
@@ -258,7 +258,7 @@ def load_pull(given, part, span, tape, dy):
 
 @njit(**LOOSE)
 def retreat(given, part, span, tile, tape, a, g, dA, dB, dC):
-    """The tile from its last token to its first; g (n, i), the gradient by the state after it, becomes that ahead of it.
+    """The tile from its last token to its first; g (n, i): gradient by the state after, then ahead of it.
 
     With g_t = C_t pull_t + a_{t+1} g_{t+1}:  by_flow = sum_n g B,  by_step = sum_n g A2 a h_{t-1},
     dA += g step a h_{t-1},  dB_t = sum_i g flow,  dC_t = sum_i pull h_t,  out += C h_t.
