@@ -33,7 +33,8 @@ class ScanUnit(nn.Module):
         self.D = nn.Parameter(torch.ones(k, d))
 
     def forward(self, x: Tensor) -> Tensor:
-        return sum(self._directed(x, k) for k in range(len(self.D)))
+        ahead, *others = (self._directed(x, k) for k in range(len(self.D)))
+        return ahead + others[0] if others else ahead
 
     def _directed(self, x: Tensor, k: int) -> Tensor:
         step, B, C = F.linear(x, self.project[k]).split(self.splits, dim=-1)
@@ -54,25 +55,29 @@ class ControlBranch(nn.Module):
 
     def forward(self, z: Tensor, identity: Tensor, signal: Tensor, mask: Tensor) -> Tensor:
         """z (b, t, n, d), identity (b, 1, d), signal (b, t, m, c), mask (t, n) -> (b, t, n, d), zero off the mask."""
-        tokens, keep, place = _arranged(F.silu(self.condition(signal)), z, mask)
-        sequence, keep = tokens.flatten(1, 2), keep.flatten()  # the spatio-temporal order: frame by frame
-        scanned = self.scan(torch.cat([identity, sequence[:, keep]], dim=1))[:, 1:]
-        pasted = torch.zeros_like(sequence)
-        pasted[:, keep] = scanned
-        return pasted.view_as(tokens)[:, :, place]
+        at = mask.flatten().nonzero()[:, 0]
+        kept = z.flatten(1, 2).index_select(1, at)  # (b, l, d): frame by frame, the paper's spatio-temporal order
+        sequence, place = _joined(F.silu(self.condition(signal)), kept, mask)
+        scanned = self.scan(torch.cat([identity, sequence], dim=1))[:, 1:]
+        pasted = torch.zeros_like(z).flatten(1, 2).index_copy(1, at, scanned[:, place])
+        return pasted.view_as(z)
 
 
-def _arranged(signal: Tensor, z: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, slice]:
-    """A frame's tokens in scanning order (b, t, m + n, d), which of them to keep (t, m + n), and where z lies.
+def _joined(signal: Tensor, kept: Tensor, mask: Tensor) -> tuple[Tensor, slice | Tensor]:
+    """The scan's tokens (b, s, d), and where those of z (b, l, d) lie among them.
 
-    A signal with one token for each of z's goes pairwise, each before its own, and is dropped with it. Any other goes
-    before the frame's z, and is dropped from frames in which nobody listens.
+    A signal (b, t, m, d) with one token for each of z's goes pairwise, each before its own, and is dropped with it. Any
+    other goes before the frame's z, and is dropped from frames in which nobody listens.
     """
-    if signal.shape[2] == z.shape[2]:
-        return torch.stack([signal, z], dim=3).flatten(2, 3), mask.repeat_interleave(2, dim=1), slice(1, None, 2)
-    count = signal.shape[2]
-    heard = mask.any(dim=1, keepdim=True).expand(-1, count)
-    return torch.cat([signal, z], dim=2), torch.cat([heard, mask], dim=1), slice(count, None)
+    if signal.shape[2] == mask.shape[1]:
+        own = signal.flatten(1, 2).index_select(1, mask.flatten().nonzero()[:, 0])
+        return torch.stack([own, kept], dim=2).flatten(1, 2), slice(1, None, 2)
+    heard = mask.any(dim=1).nonzero()[:, 0]
+    spoken = signal.index_select(1, heard).flatten(1, 2)
+    frames = torch.cat([heard.repeat_interleave(signal.shape[2]), mask.nonzero()[:, 0]])
+    order = frames.argsort(stable=True)  # by frame, and within a frame the signal first
+    place = (order >= spoken.shape[1]).nonzero()[:, 0]
+    return torch.cat([spoken, kept], dim=1).index_select(1, order), place
 
 
 class ParallelControl(nn.Module):
