@@ -10,7 +10,7 @@ from scan_inputs import arguments, outcome
 from actalker import scan
 from actalker.scan import numba_cpu
 
-LARGE = (2, 150, 16, 300)  # more elements than are scanned without a second thread
+LARGE = (2, 150, 16, 1300)  # more elements than are scanned without a second thread
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from actalker import scan
 from actalker.bench.machine import copy_throughput, exponential_throughput
-from actalker.bench.timing import extra_memory, take_turns
+from actalker.bench.timing import extra_memory, keep_freed_memory, take_turns
 from actalker.config import Control
 from actalker.errors import InputError
 from actalker.model.control import ControlBranch
@@ -33,6 +33,7 @@ Arguments = tuple[Tensor, ...]  # u, delta, A, B, C, D, delta_bias
 def bench_scan(shapes: list[str], against: list[str], rounds: int) -> dict:
     """Times, ratios and shares of the machine's own throughput. Raises InputError for what cannot be run."""
     rivals = {name: _rival(name) for name in against}
+    keep_freed_memory()
     threads = torch.get_num_threads()
     exponentials, copies = exponential_throughput(threads), copy_throughput(threads)
     return {

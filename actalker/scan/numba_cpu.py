@@ -17,8 +17,8 @@ from actalker.scan import numba_kernels as kernels
 from actalker.scan.call import HALVES, Call
 from actalker.scan.numba_kernels import TILE, WIDEST, Given
 
-NARROWEST, TASKS = 32, 8  # channels of a task at least, and how many tasks there should be for the cores to share
-SERIAL = 1_000_000  # elements below which another thread costs more than it saves
+NARROWEST, TASKS = 48, 4  # channels of a task at least, if there are, and how many tasks there should be to share
+SERIAL = 6_000_000  # elements up to which a second thread, which must take a core from torch's, saves nothing
 LOG2E = float(kernels.LOG2E)
 
 
@@ -40,8 +40,8 @@ def _pool(_pid: int) -> ThreadPoolExecutor:  # one for each process, so that a f
 def _tasks(clips: int, channels: int, groups: int) -> np.ndarray:
     """(k, 5) uint64: clip, group, slot, first channel and number of channels of every task."""
     share = channels // groups
-    fair = -(-clips * channels // TASKS)
-    width = min(WIDEST, share, max(NARROWEST, -(-fair // 16) * 16))
+    parts = max(min(-(-TASKS // max(clips * groups, 1)), share // NARROWEST), -(-share // WIDEST), 1)
+    width = min(share, -(-share // parts // 16) * 16)
     firsts = [(group, at) for group in range(groups) for at in range(0, share, width)]
     rows = [
         (clip, group, slot, group * share + at, min(width, share - at))

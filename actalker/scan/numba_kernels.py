@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-WIDEST = 128  # channels of a task at most
+WIDEST = 256  # channels of a task at most
 TILE = 32  # tokens between two saved states
 TINY = np.float32(1e-30)  # a state below it is zero: arithmetic on denormal numbers is slow
 LOG2E = np.float32(1.4426950408889634)
@@ -54,11 +54,11 @@ class Part(NamedTuple):
 
 
 class Span(NamedTuple):
-    """The tokens of a tile: `count` of them, at row, row + stride, ..."""
+    """The tokens of a tile: `count` rows from `first` on. In reverse the scan meets the last of them first."""
 
-    row: np.uint64
-    stride: np.uint64  # 1, or -1 in two's complement
+    first: np.uint64
     count: np.uint64
+    reverse: bool
 
 
 class Tile(NamedTuple):
@@ -118,12 +118,16 @@ def part_of(tasks, k):
 
 @njit(**EXACT)
 def span_of(tile, length, reverse):
-    """The tokens of a tile, counted in the direction of the scan."""
+    """The tokens of a tile, tiles being counted in the direction of the scan."""
     begin = np.uint64(tile) * np.uint64(TILE)
     count = min(np.uint64(TILE), np.uint64(length) - begin)
-    if reverse:
-        return Span(np.uint64(length) - np.uint64(1) - begin, np.uint64(0xFFFFFFFFFFFFFFFF), count)
-    return Span(begin, np.uint64(1), count)
+    return Span(np.uint64(length) - begin - count if reverse else begin, count, reverse)
+
+
+@njit(**EXACT)
+def turned(span, k):
+    """The row of the tile's k-th token, counted from its first row; and the other way about."""
+    return span.count - np.uint64(1) - k if span.reverse else k
 
 
 @njit(**EXACT)
@@ -138,8 +142,8 @@ def new_tile():
 @njit(**EXACT)
 def load(given, part, span, tile):
     """Step, flow and D u of a tile's tokens."""
-    row = span.row
-    for t in range(span.count):
+    for k in range(span.count):  # rows as they lie in memory, whatever the direction
+        row, t = span.first + k, turned(span, k)
         for i in range(part.size):
             at = part.first + i
             x = given.delta[part.clip, row, at] + given.bias[at]
@@ -148,27 +152,25 @@ def load(given, part, span, tile):
             tile.step[t, i] = s
             tile.flow[t, i] = s * v
             tile.out[t, i] = given.D[at] * v
-        row += span.stride
 
 
 @njit(**EXACT)
 def advance(given, part, span, tile, a, h):
     """h = exp(step A) h + flow B, then out += C h, token by token."""
-    row = span.row
     for t in range(span.count):
+        row = span.first + turned(span, t)
         for n in range(len(h)):
             b, c = given.B[part.clip, part.group, row, n], given.C[part.clip, part.group, row, n]
             for i in range(part.size):
                 h[n, i] = exp2(tile.step[t, i] * a[n, i]) * h[n, i] + tile.flow[t, i] * b
                 tile.out[t, i] += h[n, i] * c
-        row += span.stride
 
 
 @njit(**EXACT)
 def store(given, part, span, tile, y):
     """y = out, times silu(z) where there is a gate."""
-    row = span.row
-    for t in range(span.count):
+    for k in range(span.count):  # rows as they lie in memory, whatever the direction
+        row, t = span.first + k, turned(span, k)
         if given.z.size:
             for i in range(part.size):
                 v = given.z[part.clip, row, part.first + i]
@@ -176,7 +178,6 @@ def store(given, part, span, tile, y):
         else:
             for i in range(part.size):
                 y[part.clip, row, part.first + i] = tile.out[t, i]
-        row += span.stride
 
 
 @njit(**EXACT)
@@ -228,8 +229,8 @@ def forward(tasks, given, start, reverse, y, last, saved):
 @njit(**EXACT)
 def replay(given, part, span, tile, tape, a, h):
     """The tile once more from the state h ahead of it, written down."""
-    row = span.row
     for t in range(span.count):
+        row = span.first + turned(span, t)
         for n in range(len(h)):
             b = given.B[part.clip, part.group, row, n]
             for i in range(part.size):
@@ -237,14 +238,13 @@ def replay(given, part, span, tile, tape, a, h):
                 tape.decay[t, n, i] = e
                 tape.before[t, n, i] = h[n, i]
                 h[n, i] = e * h[n, i] + tile.flow[t, i] * b
-        row += span.stride
 
 
 @njit(**EXACT)
 def load_pull(given, part, span, tape, dy):
     """The gradient by what stands before the gate."""
-    row = span.row
-    for t in range(span.count):
+    for k in range(span.count):  # rows as they lie in memory, whatever the direction
+        row, t = span.first + k, turned(span, k)
         for i in range(part.size):
             tape.pull[t, i] = dy[part.clip, row, part.first + i]
             tape.by_flow[t, i] = ZERO
@@ -253,7 +253,6 @@ def load_pull(given, part, span, tape, dy):
             for i in range(part.size):
                 v = given.z[part.clip, row, part.first + i]
                 tape.pull[t, i] *= v * sigmoid(v)
-        row += span.stride
 
 
 @njit(**LOOSE)
@@ -263,9 +262,9 @@ def retreat(given, part, span, tile, tape, a, g, dA, dB, dC):
     With g_t = C_t pull_t + a_{t+1} g_{t+1}:  by_flow = sum_n g B,  by_step = sum_n g A2 a h_{t-1},
     dA += g step a h_{t-1},  dB_t = sum_i g flow,  dC_t = sum_i pull h_t,  out += C h_t.
     """
-    row = span.row + span.stride * (span.count - np.uint64(1))
     for back in range(span.count):
         t = span.count - np.uint64(1) - back
+        row = span.first + turned(span, t)
         for n in range(len(g)):
             b, c = given.B[part.clip, part.group, row, n], given.C[part.clip, part.group, row, n]
             sum_b, sum_c = ZERO, ZERO
@@ -283,14 +282,13 @@ def retreat(given, part, span, tile, tape, a, g, dA, dB, dC):
                 g[n, i] = own * tape.decay[t, n, i]
             dB[part.clip, part.slot, row, n] = sum_b
             dC[part.clip, part.slot, row, n] = sum_c
-        row -= span.stride
 
 
 @njit(**EXACT)
 def store_gradients(given, part, span, tile, tape, dy, du, ddelta, dz, dD, dbias):
     """What the sums of a tile say of its tokens: du, ddelta, dz (b, l, d), and dD, dbias (b, d) added up."""
-    row = span.row
-    for t in range(span.count):
+    for k in range(span.count):  # rows as they lie in memory, whatever the direction
+        row, t = span.first + k, turned(span, k)
         for i in range(part.size):
             at = part.first + i
             v = given.u[part.clip, row, at]
@@ -308,7 +306,6 @@ def store_gradients(given, part, span, tile, tape, dy, du, ddelta, dz, dD, dbias
                 s = sigmoid(v)
                 slope = s * (ONE + v * (ONE - s))
                 dz[part.clip, row, part.first + i] = dy[part.clip, row, part.first + i] * tile.out[t, i] * slope
-        row += span.stride
 
 
 @njit(**EXACT)
