@@ -39,7 +39,7 @@ def _pool(_pid: int) -> ThreadPoolExecutor:  # one for each process, so that a f
 @lru_cache(maxsize=256)
 def _tasks(clips: int, channels: int, groups: int) -> np.ndarray:
     """(k, 5) uint64: clip, group, slot, first channel and number of channels of every task."""
-    share = channels // groups
+    share = channels // groups  # is cut for the cores, into rows neither too short to read nor too long for a cache
     parts = max(min(-(-TASKS // max(clips * groups, 1)), share // NARROWEST), -(-share // WIDEST), 1)
     width = min(share, -(-share // parts // 16) * 16)
     firsts = [(group, at) for group in range(groups) for at in range(0, share, width)]

@@ -5,9 +5,8 @@ Tokens are channel-last: u, delta, z, y (b, l, d). Transition A2 = A log2(e) and
 `TILE`, whose values it keeps in scratch rows that fit the nearest caches, so that nothing of size l x d x n exists.
 
 Three things decide the speed. Indices are unsigned, since a signed one may count from the end and would keep LLVM from
-vectorising. The exponential is arithmetic, since a call of the C library for each element costs thirty times as much.
-And sums over channels may be taken in any order (`fastmath=True`) only where no exponential is near: reordering would
-undo its rounding trick.
+vectorising. The exponential is arithmetic, since a vector cannot call the C library's. And sums may be taken in any
+order (`LOOSE`) only where no exponential is near: reordering would undo its rounding trick.
 """
 
 from typing import NamedTuple
