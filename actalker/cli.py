@@ -116,12 +116,16 @@ def _add_measure(verb: argparse.ArgumentParser) -> None:
 
 
 def _add_train(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--corpus", type=Path, required=True, help="folder for synthetic speech; filled as far as needed")
+    verb.add_argument("--corpus", type=Path, help="folder for synthetic speech; filled as far as needed")
     verb.add_argument("--minutes", type=float, default=60, help="raw speech in the corpus (default 60)")
-    verb.add_argument("--out", type=Path, required=True, help="folder for state, log and checkpoint")
+    verb.add_argument("--out", type=Path, help="folder for state, log and checkpoint")
     verb.add_argument("--steps", type=int, default=Training.steps, help=f"training steps (default {Training.steps})")
     verb.add_argument("--batch", type=int, default=Training.batch, help=f"clips a step (default {Training.batch})")
     verb.add_argument("--threads", type=int, default=1, help="threads of the network (default 1)")
+    verb.add_argument("--score", action="store_true", help="instead of training, score a checkpoint on real speech")
+    verb.add_argument("--checkpoint", type=Path, metavar="F", help="what to score (default: the one that is shipped)")
+    verb.add_argument("--talking", type=Path, nargs="+", default=[], metavar="CLIP", help="score on real lips, too")
+    verb.add_argument("--rendered", action="store_true", help="score the example photo's video of real speech, too")
 
 
 def _add_bench(verb: argparse.ArgumentParser) -> None:
@@ -185,6 +189,12 @@ def _measure(options: argparse.Namespace) -> tuple[dict, str]:
 
 
 def _train(options: argparse.Namespace) -> tuple[dict, str]:
+    if options.score:
+        return _score(options)
+    if options.checkpoint or options.talking or options.rendered:
+        raise InputError("--checkpoint, --talking and --rendered belong to --score; add it or leave them out.")
+    if not (options.corpus and options.out):
+        raise InputError("Training needs the folders --corpus and --out; give both, or --score to score a checkpoint.")
     import torch
 
     from actalker.training.corpus import CorpusPlan, build_corpus, load_corpus
@@ -197,6 +207,19 @@ def _train(options: argparse.Namespace) -> tuple[dict, str]:
     facts = {"corpus_minutes": options.minutes}
     checkpoint = train(load_corpus(options.corpus), MotionNet(), config, options.out, facts)
     return {"checkpoint": str(checkpoint), "steps": config.steps}, f"{checkpoint}: {config.steps} steps."
+
+
+def _score(options: argparse.Namespace) -> tuple[dict, str]:
+    import torch
+
+    from actalker.training.scorecard import score_checkpoint
+    from actalker.training.scoring import table
+
+    _check_counts(options, "threads")
+    torch.set_num_threads(options.threads)
+    photo = ASSETS / EXAMPLE["photo"] if options.rendered else None
+    sections = score_checkpoint(options.checkpoint, options.talking, photo)
+    return {"sections": [section.as_dict() for section in sections]}, table(sections)
 
 
 def _bench(options: argparse.Namespace) -> tuple[dict, str]:

@@ -29,6 +29,7 @@ HOMES = {
     "insightface": ("actalker.signals", "actalker.evaluate"),
     "mamba_ssm": ("actalker.scan",),
     "mediapipe": ("actalker.signals", "actalker.render.background"),
+    "pocketsphinx": ("actalker.signals", "actalker.training"),
     "ray": ("actalker.batch",),
     "safetensors": ("actalker.checkpoints",),
     "transformers": ("actalker.signals",),

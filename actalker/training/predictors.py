@@ -1,0 +1,120 @@
+"""What is scored: the model as a user gets it, its regression head, rendered video, and two baselines.
+
+A predictor takes samples (n,) float32 at 16 kHz and gives motion (t, 19) or (t, 38) at 25 fps, t = round(25 n / 16000).
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from actalker.config import COEFFICIENTS, MEL_PER_FRAME, PRESETS
+from actalker.pipelines import Request
+from actalker.pipelines.embedded import EmbeddedPipeline
+from actalker.pipelines.stages import Measured
+from actalker.signals.audio import RATE, Speech, log_mel, normalise
+from actalker.signals.face import Face
+from actalker.signals.media import read_video
+from actalker.signals.mesh import canonical_face
+from actalker.signals.motion import measure_motion
+from actalker.training.alignment import Recording
+from actalker.training.corpus import FPS
+from actalker.training.scoring import opening
+from actalker.training.visemes import COLUMN, MOUTH
+
+Predictor = Callable[[np.ndarray], np.ndarray]
+
+QUIETEST, LOUDEST = -4.0, 1.0  # natural logarithm of power, relative to a recording's loud end: what loudness tells
+
+
+def sampled(pipeline: EmbeddedPipeline, steps: int, seed: int) -> Predictor:
+    """Denoised motion of the preset "voice" for an average face: (t, 38)."""
+    face = Face.of(canonical_face())
+    request = Request(Path("face"), Path("speech"), regions=PRESETS["voice"], steps=steps, seed=seed)
+
+    def predict(samples: np.ndarray) -> np.ndarray:
+        speech = Speech(samples, normalise(log_mel(samples)))
+        gates = {"audio": True, "video": False}
+        nothing = np.zeros((1, 1, 3), np.uint8)
+        measured = Measured(nothing, face, 1, {}, gates, speech, None, speech.seconds)
+        return pipeline.denoise(request, measured)[0].values
+
+    return predict
+
+
+def regressed(pipeline: EmbeddedPipeline) -> Predictor:
+    """The mouth as the speech encoder's auxiliary head gives it, without any sampling: (t, 19)."""
+    network = pipeline.network
+
+    def predict(samples: np.ndarray) -> np.ndarray:
+        mel = normalise(log_mel(samples))
+        rows = np.minimum(np.arange(MEL_PER_FRAME * _frames(samples)), len(mel) - 1)
+        with torch.inference_mode():
+            mouth = network.speech(torch.from_numpy(mel[rows])[None])[1]
+            whole = network.unwhiten(F.pad(mouth, (0, len(COEFFICIENTS) - len(MOUTH))))
+        return whole[0, :, : len(MOUTH)].numpy()
+
+    return predict
+
+
+def rendered(
+    pipeline: EmbeddedPipeline, photo: Path, steps: int, seed: int, sounds: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    """Motion measured from the video of the photo saying each sound: (t, 38) each.
+
+    The videos are measured as one clip, so that a short one shares what is measured as the neutral face.
+    """
+    from scipy.io import wavfile
+
+    def frames() -> Iterator[np.ndarray]:
+        for samples in sounds:
+            with tempfile.TemporaryDirectory() as folder:
+                speech, video = Path(folder) / "speech.wav", Path(folder) / "video.mp4"
+                wavfile.write(speech, RATE, samples)
+                pipeline(Request(photo, speech, regions=PRESETS["voice"], steps=steps, seed=seed), video)
+                yield from read_video(video, FPS)
+
+    values = measure_motion(frames(), FPS, name="the rendered video").values
+    return np.split(values, np.cumsum([_frames(samples) for samples in sounds])[:-1])
+
+
+def loudness(samples: np.ndarray) -> np.ndarray:
+    """(t,) from 0, quiet, to 1: mean of the log-mel spectrogram, from 17 dB below its loud end to 4 dB above."""
+    mean = log_mel(samples).mean(axis=1)
+    rows = np.minimum(np.arange(MEL_PER_FRAME * _frames(samples)), len(mean) - 1)
+    level = np.clip(mean[rows] - np.percentile(mean, 95), QUIETEST, LOUDEST)
+    return (level.reshape(-1, MEL_PER_FRAME).mean(axis=1) - QUIETEST) / (LOUDEST - QUIETEST)
+
+
+def fit_loudness(recordings: Sequence[Recording]) -> Predictor:
+    """Baseline: the jaw alone, opened by an affine map of loudness that fits the openings of these recordings best."""
+    heard = np.concatenate([loudness(recording.samples) for recording in recordings])
+    slope, level = np.polyfit(heard, np.concatenate([opening(recording.mouth) for recording in recordings]), 1)
+
+    def predict(samples: np.ndarray) -> np.ndarray:
+        heard = loudness(samples)
+        motion = np.zeros((len(heard), len(MOUTH)), np.float32)
+        motion[:, COLUMN["jawOpen"]] = slope * heard + level
+        return motion
+
+    return predict
+
+
+def shuffled(motions: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Baseline: for each recording the motion of the following ones, as long as its own."""
+    return [
+        elsewhere([*motions[number + 1 :], *motions[:number]], len(motion)) for number, motion in enumerate(motions)
+    ]
+
+
+def elsewhere(motions: Sequence[np.ndarray], frames: int) -> np.ndarray:
+    """The motions one after the other, again and again, cut to `frames`."""
+    joined = np.concatenate(motions)
+    return joined[np.arange(frames) % len(joined)]
+
+
+def _frames(samples: np.ndarray) -> int:
+    return round(len(samples) / RATE * FPS)
