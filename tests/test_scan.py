@@ -12,6 +12,7 @@ from scan_inputs import arguments, assert_agree, outcome, relative
 
 from actalker import scan
 from actalker.config import Control
+from actalker.errors import InputError
 from actalker.model.control import ScanUnit
 
 GOLDEN = Path(__file__).parent / "golden"  # made by the released program at commit 109de52
@@ -190,8 +191,10 @@ def test_a_backend_asked_for_by_name_declines_in_words(monkeypatch):
     with pytest.raises(ValueError, match="no scan backend 'cuda9'"):
         scan.selective_scan(**given, backend="cuda9")
     monkeypatch.setenv("ACTALKER_SCAN", "numba")
-    with pytest.raises(ValueError, match="numba declines"):
+    with pytest.raises(InputError, match="ACTALKER_SCAN is 'numba'. The scan backend numba declines"):
         scan.selective_scan(**given)
+    monkeypatch.setenv("ACTALKER_SCAN", "")
+    scan.selective_scan(**given)
     if importlib.util.find_spec("mamba_ssm") is None:
         with pytest.raises(ValueError, match="The scan backend mamba_ssm declines: it is not installed"):
             scan.selective_scan(**given, backend="mamba_ssm")

@@ -16,6 +16,7 @@ from types import ModuleType
 
 from torch import Tensor
 
+from actalker.errors import InputError
 from actalker.scan.call import Call
 
 BACKENDS = {  # name: module, fastest first; the last two take every call
@@ -69,8 +70,11 @@ def _refusal(name: str, call: Call) -> str | None:
 
 
 def _choose(call: Call, backend: str) -> str:
-    if backend == "auto":
-        backend = os.environ.get("ACTALKER_SCAN") or "auto"
+    if backend == "auto" and (wanted := os.environ.get("ACTALKER_SCAN") or "auto") != "auto":
+        try:
+            return _choose(call, wanted)
+        except ValueError as refusal:
+            raise InputError(f"ACTALKER_SCAN is {wanted!r}. {refusal}") from None
     if backend == "auto":
         return next(name for name in BACKENDS if _refusal(name, call) is None)
     if backend not in BACKENDS:
@@ -105,7 +109,8 @@ def selective_scan(
     the initial state of the next. y has u's dtype; the state is float32, or float64 for float64. Tensors whose channels
     lie together in memory (`x.transpose(1, 2)` of (b, l, d)) are read without a copy.
 
-    Raises ValueError where shapes do not fit, and when the backend asked for by name declines, with its reason.
+    Raises ValueError where shapes do not fit, and when the backend asked for by name declines, with its reason; and
+    InputError when the one that $ACTALKER_SCAN names does.
     """
     call = Call(
         u, delta, A, B, C, D, z, delta_bias, delta_softplus, return_last_state, initial_state, reverse
