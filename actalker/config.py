@@ -77,6 +77,7 @@ class MotionNet:
     blocks: int = 3
     heads: int = 4
     mels: int = 80
+    phones: int = 33  # evidence for classes of phones, smoothed and of the moment, and whether there is any
     speech_blocks: int = 5
     shape: int = 8  # numbers that describe the photo's neutral face
     fps: int = 25
@@ -88,10 +89,11 @@ class MotionNet:
 class Sampling:
     """Noise levels in units of a whitened coefficient's standard deviation (EDM, arXiv 2206.00364, equation 5)."""
 
-    steps: int = 6
+    steps: int = 4
     sigma_max: float = 10.0
     sigma_min: float = 0.1
     rho: float = 7.0
+    mouth_noise: float = 0.0  # share of the noise that the mouth starts from: speech leaves it little choice
     guidance: float = 1.0  # 1: the conditional prediction alone, without a second pass
 
 
@@ -113,5 +115,10 @@ class Training:
     sigma_std: float = 1.3
     velocity: float = 0.5
     auxiliary: float = 0.5
+    closure: float = 0.3  # weight of openings where lips should meet, and of meetings where they should not
+    sealed: float = 2.0  # weight of frames with closed lips, in the mouth
+    resting: float = 3.0  # weight of frames in which the mouth rests
+    without_mel: float = 0.3  # share of rows that hear phone evidence alone
+    without_phones: float = 0.15  # share of rows that hear the spectrogram alone
     seed: int = 0
     save_every: int = 200

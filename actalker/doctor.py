@@ -21,13 +21,14 @@ PACKAGES = (
     "opencv-contrib-python",
     "mediapipe",
     "librosa",
+    "pocketsphinx",
     "safetensors",
     "gradio",
     "diffusers",
     "moviepy",
     "insightface",
 )
-NATIVE = ("torch", "numba", "av", "cv2", "mediapipe")  # modules that can be installed and yet fail to load
+NATIVE = ("torch", "numba", "av", "cv2", "mediapipe", "pocketsphinx")  # may be installed and yet fail to load
 PHOTO = Path(__file__).parents[1] / "assets" / "faces" / "astronaut.jpg"
 
 _LIBRARIES = {

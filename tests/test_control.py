@@ -26,10 +26,10 @@ def layer():
     return ParallelControl(Control(width=16, state=4, step_rank=2, condition=24)).requires_grad_(False)
 
 
-def ask(network, sources, mel=None, driving=None, seed=0):
+def ask(network, sources, heard=None, driving=None, seed=0):
     generator = torch.Generator().manual_seed(seed)
     masks = region_masks(sources, T)
-    speech = network.speech(mel)[0] if "audio" in masks else None
+    speech = network.speech(heard)[0] if "audio" in masks else None
     conditions = network.condition(torch.zeros(1, 8), masks, speech, driving)
     return network(torch.randn(1, T, 38, generator=generator), torch.zeros(1), conditions)
 
@@ -62,11 +62,11 @@ def test_identity_and_signal_tokens_matter(layer):
 
 @pytest.mark.parametrize("preset", ["joint", "video-head"])
 def test_a_region_hears_its_own_signal_alone(network, preset):
-    mel, driving = torch.randn(1, 4 * T, 80), torch.randn(1, T, 38)
+    heard, driving = torch.randn(1, 4 * T, 113), torch.randn(1, T, 38)
     mine = {name: coefficient_mask(mask)[0] for name, mask in region_masks(PRESETS[preset], T).items()}
-    out = ask(network, PRESETS[preset], mel, driving)
-    other_voice = ask(network, PRESETS[preset], mel + 1, driving)
-    other_clip = ask(network, PRESETS[preset], mel, driving + 1)
+    out = ask(network, PRESETS[preset], heard, driving)
+    other_voice = ask(network, PRESETS[preset], heard + 1, driving)
+    other_clip = ask(network, PRESETS[preset], heard, driving + 1)
     assert torch.equal(out[..., mine["video"]], other_voice[..., mine["video"]])
     assert torch.equal(out[..., mine["audio"]], other_clip[..., mine["audio"]])
     assert not torch.equal(out[..., mine["audio"]], other_voice[..., mine["audio"]])
@@ -87,5 +87,5 @@ def test_a_closed_gate_leaves_its_branch_uncomputed(network, monkeypatch):
         for name, branch in block.control.branches.items():
             run = branch.forward
             monkeypatch.setattr(branch, "forward", lambda *a, run=run, name=name: (called.append(name), run(*a))[1])
-    ask(network, PRESETS["voice"], mel=torch.randn(1, 4 * T, 80))
+    ask(network, PRESETS["voice"], heard=torch.randn(1, 4 * T, 113))
     assert set(called) == {"audio"}

@@ -25,7 +25,7 @@ def plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> corpus.CorpusPlan:
     monkeypatch.setattr(corpus, "require_programs", lambda: None)
     texts = tmp_path / "texts.txt"
     texts.write_text("Some people may come by boat.\nThe maps are here.\n")
-    return corpus.CorpusPlan(texts=(texts,), utterances_per_shard=3)
+    return corpus.CorpusPlan(seed=0, texts=(texts,), utterances_per_shard=3)
 
 
 def test_items_are_aligned(plan: corpus.CorpusPlan, tmp_path: Path) -> None:
@@ -38,6 +38,7 @@ def test_items_are_aligned(plan: corpus.CorpusPlan, tmp_path: Path) -> None:
     for rendering in (rendering for utterance in spoken for rendering in utterance.renderings):
         frames = len(rendering.mouth)
         assert rendering.mel.shape == (4 * frames, 80)
+        assert rendering.evidence.shape == (4 * frames, 32)
         assert rendering.mouth.shape == (frames, 19)
         assert rendering.loudness.shape == (frames,)
         assert np.isfinite(rendering.mel.astype(np.float32)).all()

@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from actalker.checkpoints import EMBEDDED, folder, load_motion_net, read_metadata, save_motion_net
-from actalker.config import COEFFICIENTS, REGIONS, Control, MotionNet, Training
+from actalker.config import COEFFICIENTS, INDEX, REGIONS, Control, MotionNet, Training
 from actalker.errors import InputError
 from actalker.model.conditioning import coefficient_mask
 from actalker.model.motion_net import MotionDenoiser
+from actalker.training import loop
 from actalker.training.corpus import Rendering, Utterance
 from actalker.training.data import Batches
 from actalker.training.loop import train
+from actalker.training.visemes import mouth_motion
 
 TOY = MotionNet(Control(width=16, state=4, step_rank=2, condition=16), blocks=1, heads=2, speech_blocks=1)
 QUICK = Training(steps=6, batch=2, frames=12, warmup=1, save_every=3)
@@ -27,13 +29,14 @@ def corpus():
         """A mouth that opens with the level of the sound."""
         level = np.repeat(rng.random(frames // 3 + 1), 3)[:frames]
         mel = np.repeat(level, 4)[:, None] * np.ones(80) + 0.1 * rng.normal(size=(4 * frames, 80))
-        return Rendering(mel, level[:, None] * np.linspace(0.2, 1, 19), level, [])
+        evidence = np.repeat(level, 4)[:, None] * np.ones(32)
+        return Rendering(mel, evidence, level[:, None] * np.linspace(0.2, 1, 19), level, [])
 
     return [Utterance("toy", "", [rendering(frames) for frames in (9, 40)]) for _ in range(3)]
 
 
 def test_a_batch_has_the_answer(corpus):
-    batches = Batches(corpus, 3, 20, 8, seed=1)
+    batches = Batches(corpus, Training(batch=3, frames=20, seed=1), 8)
     for number in range(12):
         batch = batches.draw(number)
         heard = {name: coefficient_mask(mask) for name, mask in batch.masks.items()}
@@ -41,13 +44,47 @@ def test_a_batch_has_the_answer(corpus):
             if signal in heard:
                 assert torch.equal(batch.target * heard[signal], motion * heard[signal])
         assert (batch.target[:, batch.heard == 0] == 0).all()
-        assert batch.mel.shape == (3, 80, 80)
+        assert batch.features.shape == (3, 80, 113)
 
 
 def test_draws_do_not_depend_on_each_other(corpus):
-    one, two = Batches(corpus, 2, 10, 8, seed=5), Batches(corpus, 2, 10, 8, seed=5)
+    one, two = (Batches(corpus, Training(batch=2, frames=10, seed=5), 8) for _ in range(2))
     one.draw(0)
-    assert torch.equal(one.draw(7).mel, two.draw(7).mel)
+    assert torch.equal(one.draw(7).features, two.draw(7).features)
+
+
+def test_now_and_then_one_kind_of_hearing_is_withheld(corpus):
+    rows = torch.cat([Batches(corpus, Training(batch=50, frames=10, seed=2), 8).draw(k).features for k in range(8)])
+    no_mel, no_phones = ((rows[..., part] == 0).all(dim=(1, 2)).float().mean() for part in (slice(80), slice(80, None)))
+    assert 0.24 < no_mel < 0.36
+    assert 0.10 < no_phones < 0.20
+    assert (rows[..., -1].amin(dim=1) == rows[..., -1].amax(dim=1)).all()
+
+
+def test_lips_that_should_meet_and_lips_that_should_not():
+    phones = [(0.0, 0.5, "AA"), (0.5, 0.7, "M"), (0.7, 1.2, "AA")]
+    target = torch.from_numpy(mouth_motion(phones, 1.2))[None]
+    seal = loop._seal(target)[0]
+    assert seal[14:17].min() > 0.95  # lips run ahead of the sound
+    assert seal[:10].max() == 0
+    assert loop._misclosed(target, target).max() == 0
+    ajar = target.clone()
+    ajar[0, 15, INDEX["mouthClose"]] = 0
+    shut = target.clone()
+    shut[0, 5, INDEX["mouthClose"]] = shut[0, 5, INDEX["jawOpen"]]
+    for motion, frame in ((ajar, 15), (shut, 5)):
+        assert loop._misclosed(motion, target)[0].nonzero().flatten().tolist() == [frame]
+
+
+def test_closed_lips_and_rest_count_more():
+    phones = [(0.0, 1.0, "SIL"), (1.0, 1.5, "AA"), (1.5, 1.7, "B"), (1.7, 2.2, "AA")]
+    target = torch.from_numpy(mouth_motion(phones, 2.2))[None]
+    motion = torch.cat([target, torch.zeros(1, 55, len(COEFFICIENTS) - 19)], dim=-1)
+    weights = loop._emphasis(motion, Training())[0] / loop._weights()
+    assert torch.allclose(weights[10, :19], torch.tensor(Training.resting))
+    assert torch.allclose(weights[31, :19], torch.tensor(1.0))
+    assert weights[39, 0] > 1.9
+    assert (weights[:, 19:] == 1).all()
 
 
 def test_a_resumed_run_equals_an_unbroken_one(corpus, tmp_path, monkeypatch):
@@ -72,9 +109,9 @@ def test_a_resumed_run_equals_an_unbroken_one(corpus, tmp_path, monkeypatch):
 def test_the_loop_learns(corpus, tmp_path):
     config = replace(QUICK, steps=60, batch=4, save_every=60)
     trained = load_motion_net(train(corpus, TOY, config, tmp_path, {}))
-    batch = Batches(corpus, 16, 12, 8, seed=9).draw(0)
+    batch = Batches(corpus, Training(batch=16, frames=12, seed=9), 8).draw(0)
     said = trained.whiten(batch.voice)[..., : len(REGIONS["mouth"])]
-    guess = trained.speech(batch.mel)[1]
+    guess = trained.speech(batch.features)[1]
     assert ((guess - said) ** 2).mean() < 0.5 * (said**2).mean()
 
 

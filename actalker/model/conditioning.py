@@ -52,20 +52,20 @@ class ConvBlock(nn.Module):
 
 
 class SpeechEncoder(nn.Module):
-    """Log-mel at 100 Hz to one token a frame at 25 Hz: mel (b, 4t, mels) -> (b, t, c)."""
+    """What is heard at 100 Hz to one token a frame at 25 Hz: features (b, 4t, mels + phones) -> (b, t, c)."""
 
     def __init__(self, config: MotionNet, width: int = 144):
         super().__init__()
-        self.listen = nn.Conv1d(config.mels, 96, 5, padding=2)
+        self.listen = nn.Conv1d(config.mels + config.phones, 96, 5, padding=2)
         self.halve = nn.Conv1d(96, 96, 5, stride=2, padding=2)
         self.quarter = nn.Conv1d(96, width, 5, stride=2, padding=2)
         self.blocks = nn.ModuleList(ConvBlock(width) for _ in range(config.speech_blocks))
         self.leave = nn.Linear(width, config.control.condition)
         self.mouth = nn.Linear(width, len(REGIONS["mouth"]))  # the auxiliary head: the mouth by regression
 
-    def forward(self, mel: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens (b, t, c) and the auxiliary head's whitened mouth (b, t, 19)."""
-        h = F.gelu(self.listen(mel.transpose(1, 2)))
+        h = F.gelu(self.listen(features.transpose(1, 2)))
         h = self.quarter(F.gelu(self.halve(h))).transpose(1, 2)
         for block in self.blocks:
             h = block(h)

@@ -83,15 +83,12 @@ def sample_euler(denoise: Denoise, x: Tensor, levels: Tensor, after_step: Callab
     return x
 
 
-def loss(
-    denoise: ConditionalDenoise, target: Tensor, sigma: Tensor, noise: Tensor, conditions: Conditions, weight: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Denoising error and error of velocity for target (b, t, k), sigma (b,), weight (t, k) -> two scalars.
+def loss(denoised: Tensor, target: Tensor, sigma: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Error and error of velocity for denoised, target and weight (b, t, k), sigma (b,) -> two scalars.
 
     Weighted by sqrt(1 + 1 / sigma²): half-way, in logarithms, between plain error and EDM's unit-variance weight.
     """
-    error = denoise(target + sigma[:, None, None] * noise, sigma, conditions) - target
     level = (1 + sigma**-2).sqrt().clamp(max=8)[:, None, None]
-    place = ((error * level) ** 2 * weight).sum() / (weight.sum() * len(target))
-    change = (error * level.clamp(max=3)).diff(dim=1) ** 2 * weight[1:]
-    return place, change.sum() / (weight[1:].sum() * len(target))
+    place = (((denoised - target) * level) ** 2 * weight).sum() / weight.sum()
+    change = ((denoised - target) * level.clamp(max=3)).diff(dim=1) ** 2 * weight[:, 1:]
+    return place, change.sum() / weight[:, 1:].sum()

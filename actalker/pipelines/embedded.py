@@ -98,6 +98,7 @@ class EmbeddedPipeline:
             levels = sigmas(sampling)
             generator = torch.Generator().manual_seed(request.seed)
             noise = torch.randn(1, frames, len(COEFFICIENTS), generator=generator) * levels[0]
+            noise[..., : len(REGIONS["mouth"])] *= sampling.mouth_noise
             whole = windowed(denoise, conditions, config.window, config.overlap)
             done = sample_euler(whole, noise, levels, lambda i: progress("denoising", (i + 1) / sampling.steps))
             values = self.network.unwhiten(done)[0] * self._strength(request, conditions)
@@ -109,8 +110,8 @@ class EmbeddedPipeline:
         masks = {name: mask for name, mask in region_masks(request.regions, frames).items() if measured.gates[name]}
         speech = driving = None
         if "audio" in masks:
-            mel = torch.from_numpy(_fitted(measured.speech.mel, MEL_PER_FRAME * frames))[None]
-            speech = self.network.speech(mel)[0]
+            features = torch.from_numpy(_fitted(measured.speech.features, MEL_PER_FRAME * frames))[None]
+            speech = self.network.speech(features)[0]
         if "video" in masks:
             at_rate = measured.driving.resampled(float(self.network.config.fps))
             driving = torch.from_numpy(at_rate.extended(frames).values)[None]
@@ -186,6 +187,6 @@ def _distances(points: np.ndarray) -> np.ndarray:
     return np.linalg.norm(points[SHAPE_PAIRS[:, 0]] - points[SHAPE_PAIRS[:, 1]], axis=1)
 
 
-def _fitted(mel: np.ndarray, rows: int) -> np.ndarray:
+def _fitted(features: np.ndarray, rows: int) -> np.ndarray:
     """The first `rows` rows, the last one repeated where the recording is shorter."""
-    return np.pad(mel[:rows], ((0, max(0, rows - len(mel))), (0, 0)), mode="edge")
+    return np.pad(features[:rows], ((0, max(0, rows - len(features))), (0, 0)), mode="edge")

@@ -1,13 +1,13 @@
-"""Speech: samples at 16 kHz and their normalised log-mel spectrogram at 100 Hz, one code for training and serving."""
+"""Speech: samples at 16 kHz and what is heard in them at 100 Hz, by one code for training and serving."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from actalker.signals import media
+from actalker.signals import media, phones
 
 RATE = 16000  # samples a second
 HOP = 160  # samples from one mel row to the next: 100 rows a second
@@ -39,6 +39,11 @@ class Speech:
         """Length of the recording."""
         return len(self.samples) / RATE
 
+    @cached_property
+    def features(self) -> np.ndarray:
+        """All that is heard, (m, 113) float32: mel, phone evidence, and ones for "there is evidence"."""
+        return joined(self.mel, phones.evidence(self.samples))
+
     @property
     def silent(self) -> bool:
         """Whether nothing in the recording reaches the level of speech."""
@@ -51,8 +56,17 @@ class Speech:
 
 def read_speech(path: str | Path) -> Speech:
     """The speech in any audio or video file. Raises InputError as `media.read_audio` does."""
-    samples = media.read_audio(path, RATE)
+    return hear(media.read_audio(path, RATE))
+
+
+def hear(samples: np.ndarray) -> Speech:
+    """Samples (n,) at 16 kHz as speech."""
     return Speech(samples, normalise(log_mel(samples)))
+
+
+def joined(mel: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+    """mel (m, 80), phone evidence (m, 32) -> features (m, 113) float32."""
+    return np.concatenate([mel, evidence, np.ones((len(mel), 1))], axis=1).astype(np.float32)
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:

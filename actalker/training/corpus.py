@@ -18,6 +18,7 @@ import numpy as np
 
 from actalker.config import MEL_PER_FRAME
 from actalker.errors import InputError
+from actalker.signals import phones
 from actalker.signals.audio import log_mel, normalise
 from actalker.training import augment
 from actalker.training.gestures import loudness
@@ -27,6 +28,7 @@ from actalker.training.voices import RATE, TRAINING_VOICES, Phone, Spoken, requi
 FPS = 25
 SAMPLES_PER_FRAME = RATE // FPS
 UTTERANCES_PER_SHARD = 24
+TRACKS = ("mel", "evidence", "mouth", "loudness")  # of a rendering, as a shard names them
 RENDERINGS = 3  # the first clean, the others augmented
 WORDLESS_SHARE = 0.06  # items without any speech: they teach the mouth to stay still
 JOINED_SHARE = 0.25  # items of two sentences with a pause between
@@ -50,9 +52,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rendering:
-    """One version of an utterance: mel (4t, 80), mouth (t, 19), loudness (t,), all float16, at 25 frames a second."""
+    """One version of an utterance at t frames, 25 a second, float16: what is heard and how the face answers.
+
+    mel (4t, 80), evidence (4t, 32) of the phones that a recogniser hears in it, mouth (t, 19), loudness (t,).
+    """
 
     mel: np.ndarray
+    evidence: np.ndarray
     mouth: np.ndarray
     loudness: np.ndarray
     phones: list[Phone]
@@ -71,7 +77,7 @@ class Utterance:
 class CorpusPlan:
     """What to build; equal plans make equal shards. `texts`: files with one sentence a line instead of Debian's."""
 
-    seed: int = 0
+    seed: int = 1
     voices: dict[str, float] = field(default_factory=lambda: dict(TRAINING_VOICES))
     texts: tuple[Path, ...] = ()
     utterances_per_shard: int = UTTERANCES_PER_SHARD
@@ -291,6 +297,7 @@ def _rendered(track: _Track, mixture: np.ndarray) -> Rendering:
     whole = mixture[: frames * SAMPLES_PER_FRAME].astype(np.float32)
     return Rendering(
         mel=normalise(log_mel(whole)).astype(np.float16),
+        evidence=phones.evidence(whole).astype(np.float16),
         mouth=mouth_motion(track.phones, frames / FPS, FPS).astype(np.float16),
         loudness=loudness(track.speech, frames, FPS, RATE).astype(np.float16),
         phones=track.phones,
@@ -315,9 +322,7 @@ def _write_shard(path: Path, utterances: list[Utterance], minutes: float) -> Non
         np.savez(
             file,
             index=np.array(json.dumps(index)),
-            mel=np.concatenate([rendering.mel for rendering in renderings]),
-            mouth=np.concatenate([rendering.mouth for rendering in renderings]),
-            loudness=np.concatenate([rendering.loudness for rendering in renderings]),
+            **{name: np.concatenate([getattr(rendering, name) for rendering in renderings]) for name in TRACKS},
         )
     os.replace(part, path)
 
@@ -330,11 +335,12 @@ def _shard_minutes(path: Path) -> float:
 def _read_shard(path: Path) -> list[Utterance]:
     with np.load(path) as shard:
         index = json.loads(str(shard["index"]))
-        mel, mouth, loud = shard["mel"], shard["mouth"], shard["loudness"]
+        mel, evidence, mouth, loud = (shard[name] for name in TRACKS)
     ends = np.cumsum(index["frames"])
     renderings = [
         Rendering(
             mel[MEL_PER_FRAME * (end - count) : MEL_PER_FRAME * end],
+            evidence[MEL_PER_FRAME * (end - count) : MEL_PER_FRAME * end],
             mouth[end - count : end],
             loud[end - count : end],
             [tuple(phone) for phone in phones],

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from actalker.config import COEFFICIENTS, MEL_PER_FRAME, PRESETS, REGIONS, SOURCES
+from actalker.config import COEFFICIENTS, MEL_PER_FRAME, PRESETS, REGIONS, SOURCES, Training
 from actalker.model.conditioning import coefficient_mask, region_masks
+from actalker.signals.audio import BINS, joined
 from actalker.training.corpus import FPS, Rendering, Utterance
 from actalker.training.gestures import accompany, driver, measured
 
@@ -23,7 +24,7 @@ PRESET_SHARE = 0.6  # of the draws; the others take a random source for each reg
 class Batch:
     """One region map for all rows, as the layout of the scan is shared; t frames, k coefficients."""
 
-    mel: Tensor  # (b, 4t, 80)
+    features: Tensor  # (b, 4t, 113), what is heard
     driving: Tensor  # (b, t, k) as a tracker would report it
     target: Tensor  # (b, t, k)
     voice: Tensor  # (b, t, k), what the speech alone would do
@@ -36,32 +37,43 @@ class Batch:
 class Batches:
     """Draws batches from a corpus; a draw depends on the seed and its number alone, so resuming changes nothing."""
 
-    def __init__(self, corpus: list[Utterance], size: int, frames: int, shape: int, seed: int):
+    def __init__(self, corpus: list[Utterance], config: Training, shape: int):
         self.renderings = [rendering for utterance in corpus for rendering in utterance.renderings]
         lengths = np.array([len(rendering.mouth) for rendering in self.renderings], float)
         self.chances = lengths / lengths.sum()
-        self.size, self.frames, self.shape, self.seed = size, frames, shape, seed
+        self.config, self.shape = config, shape
+        self.size, self.frames, self.seed = config.batch, config.frames, config.seed
 
     def draw(self, number: int) -> Batch:
         rng = np.random.default_rng((self.seed, number))
         masks = region_masks(_draw_sources(rng), self.frames)
         rows = [self._row(rng) for _ in range(self.size)]
-        mel, voice, seen, truth = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
+        features, voice, seen, truth = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
         audio, video = (
             coefficient_mask(masks[name]) if name in masks else torch.zeros(1) for name in ("audio", "video")
         )
         target = voice * audio + truth * video
         heard = (audio + video).expand(self.frames, len(COEFFICIENTS))
         shape = torch.from_numpy(rng.normal(size=(self.size, self.shape)).astype(np.float32))
-        return Batch(mel, seen, target, voice, truth, masks, heard, shape)
+        return Batch(features, seen, target, voice, truth, masks, heard, shape)
 
     def _row(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-        """Mel, the voice's motion, the driver's motion as measured, and as it was."""
-        mel, mouth, loudness = _window(self._pick(rng), self.frames, rng)
+        """What is heard, the voice's motion, the driver's motion as measured, and as it was."""
+        mel, evidence, mouth, loudness = _window(self._pick(rng), self.frames, rng)
         voice = np.concatenate([mouth, accompany(loudness, FPS, rng)], axis=1)
-        other = _window(self._pick(rng), self.frames, rng)[1] if rng.random() < 0.5 else None
+        other = _window(self._pick(rng), self.frames, rng)[2] if rng.random() < 0.5 else None
         truth = driver(self.frames, FPS, rng, other)
-        return _disturb(mel, rng), voice.astype(np.float32), measured(truth, rng), truth
+        features = self._withheld(joined(_disturb(mel, rng), evidence), rng)
+        return features, voice.astype(np.float32), measured(truth, rng), truth
+
+    def _withheld(self, features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Now and then the phone evidence alone or the spectrogram alone, so that neither is needed."""
+        chance, (mels, phones) = rng.random(), (slice(BINS), slice(BINS, None))
+        if chance < self.config.without_mel:
+            features[:, mels] = 0
+        elif chance < self.config.without_mel + self.config.without_phones:
+            features[:, phones] = 0
+        return features
 
     def _pick(self, rng: np.random.Generator) -> Rendering:
         return self.renderings[rng.choice(len(self.renderings), p=self.chances)]
@@ -76,13 +88,13 @@ def _draw_sources(rng: np.random.Generator) -> dict[str, str]:
             return sources
 
 
-def _window(rendering: Rendering, frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A random stretch of `frames` frames: mel, mouth, loudness; a shorter utterance is padded with its own edges."""
+def _window(rendering: Rendering, frames: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """A random stretch of `frames` frames: mel, evidence, mouth, loudness; a shorter one is padded with its edges."""
     spare = len(rendering.mouth) - frames
     start = int(rng.integers(min(spare, 0), max(spare, 0) + 1))  # below 0: frames of padding in front
     rows = np.clip(np.arange(start, start + frames), 0, len(rendering.mouth) - 1)
     fine = np.clip(np.arange(MEL_PER_FRAME * start, MEL_PER_FRAME * (start + frames)), 0, len(rendering.mel) - 1)
-    stretches = rendering.mel[fine], rendering.mouth[rows], rendering.loudness[rows]
+    stretches = rendering.mel[fine], rendering.evidence[fine], rendering.mouth[rows], rendering.loudness[rows]
     return tuple(stretch.astype(np.float32) for stretch in stretches)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from actalker.checkpoints import parameters, save_motion_net
-from actalker.config import COEFFICIENTS, REGIONS, MotionNet, Training
+from actalker.config import COEFFICIENTS, INDEX, REGIONS, MotionNet, Training
 from actalker.model.diffusion import loss, precondition
 from actalker.model.motion_net import MotionDenoiser
 from actalker.training.corpus import Utterance
@@ -20,6 +20,8 @@ from actalker.training.data import MOUTH, Batch, Batches
 # Errors in these are seen first: lips that meet, jaw, lids.
 WEIGHTS = {"jawOpen": 3.0, "mouthClose": 3.0, "mouthFunnel": 1.5, "mouthPucker": 1.5, "eyeBlinkLeft": 2.0}
 WEIGHTS["eyeBlinkRight"] = WEIGHTS["eyeBlinkLeft"]
+REST = 0.06  # sum of the mouth's coefficients below which it rests
+TOUCHING, APART = 0.03, 0.08  # openings at which lips look closed, and open
 LEAST_STD = {"mouth": 0.03, "eyes": 0.05, "gaze": 0.05, "brows": 0.05, "head": 0.02}
 
 log = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ def train(corpus: list[Utterance], net: MotionNet, config: Training, folder: Pat
     """Train MotionNet; state, log and averaged weights go to `folder`. Returns the checkpoint's path."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    batches = Batches(corpus, config.batch, config.frames, net.shape, config.seed)
+    batches = Batches(corpus, config, net.shape)
     network = MotionDenoiser(net)
     average = copy.deepcopy(network).requires_grad_(False)
     optimizer = torch.optim.AdamW(network.parameters(), config.rate, (0.9, 0.98), weight_decay=config.decay)
@@ -56,20 +58,56 @@ def _step(
     network: MotionDenoiser, optimizer: torch.optim.Optimizer, batch: Batch, config: Training
 ) -> dict[str, float]:
     target = network.whiten(batch.target)
-    speech, mouth = network.speech(batch.mel)
+    speech, mouth = network.speech(batch.features)
     conditions = network.condition(batch.shape, batch.masks, speech, batch.driving)
     if torch.rand(()) < config.drop:
         conditions = network.forget(conditions)
     sigma = (torch.randn(len(target)) * config.sigma_std + config.sigma_mean).exp()
-    weight = batch.heard * _weights()
-    place, change = loss(precondition(network), target, sigma, torch.randn_like(target), conditions, weight)
-    auxiliary = (((mouth - network.whiten(batch.voice)[..., :MOUTH]) ** 2) * _weights()[:MOUTH]).mean()
-    total = place + config.velocity * change + config.auxiliary * auxiliary
+    noisy = target + sigma[:, None, None] * torch.randn_like(target)
+    denoised = precondition(network)(noisy, sigma, conditions)
+    place, change = loss(denoised, target, sigma, batch.heard * _emphasis(batch.target, config))
+    missed = (mouth - network.whiten(batch.voice)[..., :MOUTH]) ** 2
+    auxiliary = (missed * _emphasis(batch.voice, config)[..., :MOUTH]).mean()
+    closure = _misclosed(_unwhitened_mouth(network, mouth), batch.voice).mean()
+    closure = closure + (_misclosed(network.unwhiten(denoised), batch.target) * batch.heard[:, 0]).mean()
+    total = place + config.velocity * change + config.auxiliary * auxiliary + config.closure * closure
     optimizer.zero_grad()
     total.backward()
     torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
     optimizer.step()
-    return {"place": place.item(), "change": change.item(), "auxiliary": auxiliary.item()}
+    return {"place": place.item(), "change": change.item(), "auxiliary": auxiliary.item(), "closure": closure.item()}
+
+
+def _unwhitened_mouth(network: MotionDenoiser, mouth: Tensor) -> Tensor:
+    return mouth * network.std[:MOUTH] + network.mean[:MOUTH]
+
+
+def _emphasis(motion: Tensor, config: Training) -> Tensor:
+    """Weights (b, t, k) by coefficient, and in the mouth by frame: closed lips and rest are short and count more."""
+    closed, resting = _seal(motion), (motion[..., :MOUTH].abs().sum(dim=-1) < REST).float()
+    frames = 1 + (config.sealed - 1) * closed + (config.resting - 1) * resting
+    weights = _weights().repeat(*motion.shape[:2], 1)
+    weights[..., :MOUTH] *= frames[..., None]
+    return weights
+
+
+def _seal(motion: Tensor) -> Tensor:
+    """How far the lips of a target are closed, (b, t), from 0 to 1: the inverse of what `visemes` did to mouthClose."""
+    return (motion[..., INDEX["mouthClose"]] / (1.05 * motion[..., INDEX["jawOpen"]] + 0.02)).clamp(0, 1)
+
+
+def _misclosed(motion: Tensor, target: Tensor) -> Tensor:
+    """(b, t): tenths by which lips that should meet are open, and lips that should be open are not."""
+    gap, seal = _opening(motion), _seal(target)
+    left_open = (seal > 0.9) * (gap - TOUCHING).relu()
+    shut = (seal < 0.05) * (_opening(target) > 0.1) * (APART - gap).relu()
+    return 10 * (left_open + shut)
+
+
+def _opening(motion: Tensor) -> Tensor:
+    """(b, t): how far apart the lips are, in the jaw's units."""
+    raised = motion[..., INDEX["mouthUpperUp"]] + motion[..., INDEX["mouthLowerDown"]]
+    return motion[..., INDEX["jawOpen"]] - motion[..., INDEX["mouthClose"]] + 0.3 * raised
 
 
 def _weights() -> Tensor:

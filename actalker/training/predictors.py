@@ -15,7 +15,7 @@ from actalker.config import COEFFICIENTS, MEL_PER_FRAME, PRESETS
 from actalker.pipelines import Request
 from actalker.pipelines.embedded import EmbeddedPipeline
 from actalker.pipelines.stages import Measured
-from actalker.signals.audio import RATE, Speech, log_mel, normalise
+from actalker.signals.audio import RATE, hear, log_mel
 from actalker.signals.face import Face
 from actalker.signals.media import read_video
 from actalker.signals.mesh import canonical_face
@@ -36,7 +36,7 @@ def sampled(pipeline: EmbeddedPipeline, steps: int, seed: int) -> Predictor:
     request = Request(Path("face"), Path("speech"), regions=PRESETS["voice"], steps=steps, seed=seed)
 
     def predict(samples: np.ndarray) -> np.ndarray:
-        speech = Speech(samples, normalise(log_mel(samples)))
+        speech = hear(samples)
         gates = {"audio": True, "video": False}
         nothing = np.zeros((1, 1, 3), np.uint8)
         measured = Measured(nothing, face, 1, {}, gates, speech, None, speech.seconds)
@@ -50,10 +50,10 @@ def regressed(pipeline: EmbeddedPipeline) -> Predictor:
     network = pipeline.network
 
     def predict(samples: np.ndarray) -> np.ndarray:
-        mel = normalise(log_mel(samples))
-        rows = np.minimum(np.arange(MEL_PER_FRAME * _frames(samples)), len(mel) - 1)
+        heard = hear(samples).features
+        rows = np.minimum(np.arange(MEL_PER_FRAME * _frames(samples)), len(heard) - 1)
         with torch.inference_mode():
-            mouth = network.speech(torch.from_numpy(mel[rows])[None])[1]
+            mouth = network.speech(torch.from_numpy(heard[rows])[None])[1]
             whole = network.unwhiten(F.pad(mouth, (0, len(COEFFICIENTS) - len(MOUTH))))
         return whole[0, :, : len(MOUTH)].numpy()
 

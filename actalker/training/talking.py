@@ -8,7 +8,7 @@ import numpy as np
 
 from actalker.errors import InputError
 from actalker.signals import media
-from actalker.signals.audio import RATE, Speech, log_mel, normalise
+from actalker.signals.audio import RATE, hear
 from actalker.signals.face import Face, FaceTracker
 from actalker.signals.mesh import LIPS_INNER_LOWER, LIPS_INNER_UPPER
 from actalker.training.corpus import FPS
@@ -34,7 +34,7 @@ class Clip:
 def read_clip(path: Path) -> Clip:
     """Sound and lips of a video. InputError: no sound, or only silence, or hardly a face in it, or too short."""
     samples = media.read_audio(path, RATE)
-    if Speech(samples, normalise(log_mel(samples))).silent:
+    if hear(samples).silent:
         raise InputError(f"{path.name} holds only silence; use a clip with the speaker's own voice.")
     with FaceTracker() as tracker:
         gaps = np.array([_gap(tracker.points(frame)) for frame in media.read_video(path, FPS)])
