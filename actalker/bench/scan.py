@@ -23,7 +23,6 @@ STATES = 16
 SHAPES = ("25x177x64", "25x1057x256", "1x25633x128", "1x5217x640")  # clips x tokens x channels of the paper's levels
 YARDSTICK = "numba"
 OUTSIDE = ("associative_scan", "mamba.py")  # parallel-prefix scans of torch and of the package mambapy
-RIVALS = ("chunked", "reference", *OUTSIDE)
 AGAINST = ("chunked", "reference", "associative_scan")
 TRAINABLE = ("chunked", "mamba.py")  # the others keep all their steps for autograd, which large shapes have no room for
 KEPT = (1.0, 0.5, 0.25)  # shares of the tokens in a branch's mask
