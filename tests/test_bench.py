@@ -14,7 +14,7 @@ from actalker.errors import InputError
 TINY = "2x45x6"
 
 
-@pytest.mark.parametrize("name", ("chunked", "reference", *scan.OUTSIDE))
+@pytest.mark.parametrize("name", ["chunked", "reference", *scan.OUTSIDE])
 def test_a_rival_computes_the_same(name):
     if name == "mamba.py" and importlib.util.find_spec("mambapy") is None:
         with pytest.raises(InputError, match="mambapy is not installed"):
