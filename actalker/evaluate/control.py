@@ -22,8 +22,8 @@ def change(one: np.ndarray, other: np.ndarray, region: str) -> float:
     with variances over time, angles in turns of 30 degrees. 0 (the same) upwards; 2 is two unrelated motions of equal
     size. As the means are taken off, a constant difference is not seen: `measure` is relative to each clip's own
     neutral face. nan where the region moves in neither. Fooled by: a region that hardly moves, whose own variance
-    is the mesh's tremble; and, measured from frames, by the mesh itself: of a turned head it reads the lips
-    differently, which looks like a leak of the head's signal into the mouth.
+    is the mesh's tremble; and, measured from frames, by the mesh itself: it reads the lips of a turned head
+    differently, which looks like a leak of the head's signal into the mouth. `patches.pixel_changes` is not fooled so.
     """
     frames, columns = min(len(one), len(other)), [INDEX[name] for name in REGIONS[region]]
     a, b = (scaled(motion[:frames].astype(float))[:, columns] for motion in (one, other))
@@ -34,9 +34,9 @@ def change(one: np.ndarray, other: np.ndarray, region: str) -> float:
 def leaks(one: np.ndarray, other: np.ndarray, regions: Mapping[str, str], replaced: str) -> dict[str, float]:
     """`change` of every region that does not listen to the signal that was replaced between the two: region -> leak.
 
-    `regions` maps regions to sources. 0 to about 2, no unit: exactly 0 is right for a model's motion; measured
-    from frames, at most 0.02 is good. What fools it: see `change`. A region that listens to nothing does not move, and
-    is nan; the shorter result's end counts, so both should be as long.
+    `regions` maps regions to sources. 0 to about 2, no unit: exactly 0 is right for a model's motion; measured from
+    frames at most 0.02 is good, where what fools `change` is kept away. A region that listens to nothing does not move,
+    and is nan. The two results should be equally long: a model may plan a longer one differently.
     """
     return {name: change(one, other, name) for name, source in regions.items() if source != replaced}
 

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from actalker.evaluate.scores import Scores, Section, Yardsticks
 from actalker.evaluate.series import FPS
 from actalker.evaluate.syncnet import sync_scores
 from actalker.evaluate.transcript import read_phones
-from actalker.evaluate.watching import look_at, watch
+from actalker.evaluate.watching import look_at, pixel_changes_of, watch
 from actalker.pipelines.recipe import FORMAT, read_recipe
 from actalker.signals import media
 from actalker.signals.alignment import Phone, align_phones, aligner
@@ -128,7 +128,12 @@ class _Measuring:
 
     def __call__(self, video: Path, known: Known) -> Scores:
         known, face = _with_recipe(video, known)
-        found = scores.score(watch(video, self._arcface), self._yardsticks(video, known, face))
+        seen = watch(video, self._arcface)
+        against = self._yardsticks(video, known, face)
+        if known.pair:
+            pixels = pixel_changes_of(video, seen, known.pair, self._watch(known.pair))
+            against = replace(against, other=self._watch(known.pair), pixel_changes=pixels)
+        found = scores.score(seen, against)
         return found.with_section(scores.PAPER, self._by_networks(video, known))
 
     def whole(self) -> Section:
@@ -147,7 +152,6 @@ class _Measuring:
             driver=self._watch(known.driving).motion if known.driving else None,
             likeness=self._look_at(known.photo, face) if known.photo else None,
             person=self._watch(known.reference) if known.reference else None,
-            other=self._watch(known.pair) if known.pair else None,
         )
 
     def _by_networks(self, video: Path, known: Known) -> Section:

@@ -14,8 +14,7 @@ ANGLES = ("headYaw", "headPitch", "headRoll")
 FULL_TURN = 30.0  # degrees that weigh as much as a whole mesh coefficient
 MOVES = 0.02  # standard deviation below which a coefficient of the driver counts as still
 SHUT, OPEN = 0.5, 0.3  # a blink begins above the one and ends below the other
-NEAR_BLINK = 0.16  # s that the peaks of a blink and its copy may be apart
-LONGEST_BLINK = 1.0  # s: longer is a closed eye
+NEAR_BLINK = 0.1  # s that a blink and its copy may be apart
 
 
 def scaled(motion: np.ndarray) -> np.ndarray:
@@ -30,9 +29,9 @@ def pose_error_degrees(result: np.ndarray, driver: np.ndarray) -> float:
 
         mean over t of arccos((trace(R_result(t) R_driver(t)') - 1) / 2)
 
-    with R the rotation for headYaw, headPitch and headRoll. In degrees, 0 to 180; below 2 is good: the mesh itself
-    trembles by about half a degree. Fooled by: a driver that keeps still (every still result scores 0), one whose usual
-    pose is not the one that it has most of the time, and results that are meant to hold back large turns.
+    with R the rotation for headYaw, headPitch and headRoll, relative to the median rotation of the frames compared.
+    In degrees, 0 to 180; below 2 is good: the mesh itself trembles by about half a degree. Fooled by: a driver that
+    keeps still (every still result scores 0), and results that are meant to hold back large turns.
     """
     a, b = _cut(result, driver)
     turns = [_rotations(motion) for motion in (a, b)]
@@ -86,39 +85,37 @@ def region_correlation(result: np.ndarray, driver: np.ndarray, region: str) -> f
 
 
 def blinks(motion: np.ndarray) -> np.ndarray:
-    """(n,) seconds of the peaks of all blinks: the mean of both lids rises above 0.5 and is below 0.3 within 1 s."""
+    """(n, 2) seconds from start to end of each closing of the eyes: the mean of both lids is above 0.3, at most > 0.5."""
     lids = motion[:, [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]].mean(axis=1)
-    spans = [
-        (start, end)
-        for start, end in runs(lids > OPEN)
-        if lids[start:end].max() > SHUT and end - start < LONGEST_BLINK * FPS
-    ]
-    return np.array([start + lids[start:end].argmax() for start, end in spans]) / FPS
+    spans = [(start, end) for start, end in runs(lids > OPEN) if lids[start:end].max() > SHUT]
+    return np.array(spans).reshape(-1, 2) / FPS
 
 
 def blink_hit(result: np.ndarray, driver: np.ndarray) -> float:
-    """Share of the driver's blinks that the result has within 160 ms: 0 to 1; 0.9 and above is good.
+    """Share of the driver's blinks during which, 100 ms more or less, the result blinks: 0 to 1; 0.9 is good.
 
     Fooled by: eyes that blink all the time hit everything (see `false_blinks`); photos with narrow eyes, whose lids
     move too little for the mesh. nan where the driver does not blink.
     """
-    wanted, found = (blinks(motion) for motion in reversed(_cut(result, driver)))
+    found, wanted = (blinks(motion) for motion in _cut(result, driver))
     return float(_met(wanted, found).mean()) if len(wanted) else float("nan")
 
 
 def false_blinks(result: np.ndarray, driver: np.ndarray) -> float:
-    """Blinks of the result, per minute, without one of the driver within 160 ms: 0 upwards; below 2 is good.
+    """Blinks of the result, per minute, during which the driver does not blink, 100 ms more or less.
 
-    Fooled by: eyes that never blink score 0: to be read beside `blink_hit`; a look downwards that passes for a blink.
+    0 upwards; below 2 is good. Fooled by: eyes that never blink score 0, so read it beside `blink_hit`; eyes that
+    stay shut are one blink; a look downwards passes for a blink.
     """
-    wanted, found = (blinks(motion) for motion in reversed(_cut(result, driver)))
+    found, wanted = (blinks(motion) for motion in _cut(result, driver))
     minutes = min(len(result), len(driver)) / FPS / 60
     return float((~_met(found, wanted)).sum() / minutes)
 
 
-def _met(times: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(n,) bool: which times (n,) have one of the others (m,) near."""
-    return (np.abs(times[:, None] - others[None]) <= NEAR_BLINK).any(axis=1)
+def _met(spans: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(n,) bool: which spans (n, 2) overlap one of the others (m, 2), or nearly so."""
+    starts, ends = np.maximum(spans[:, None, 0], others[None, :, 0]), np.minimum(spans[:, None, 1], others[None, :, 1])
+    return (starts <= ends + NEAR_BLINK).any(axis=1)
 
 
 def _cut(result: np.ndarray, driver: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -127,7 +124,10 @@ def _cut(result: np.ndarray, driver: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _rotations(motion: np.ndarray) -> np.ndarray:
-    return np.array([head_rotation(*angles) for angles in motion[:, [INDEX[name] for name in ANGLES]]])
+    """(t, 3, 3) of the head, relative to their median."""
+    turns = np.array([head_rotation(*angles) for angles in motion[:, [INDEX[name] for name in ANGLES]]])
+    left, _, right = np.linalg.svd(np.median(turns, axis=0))
+    return turns @ (left @ right).T
 
 
 def _moving(driver: np.ndarray) -> list[str]:

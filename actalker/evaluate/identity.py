@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from actalker.errors import InputError
+from actalker.evaluate.patches import similarity_matrix
 from actalker.signals.face import Face
 
 HOME = Path("~/.insightface/models")  # where InsightFace keeps its models
@@ -48,11 +49,7 @@ def aligned(picture: np.ndarray, face: Face) -> np.ndarray:
     """(112, 112, 3) the face with its eyes, nose and mouth where ArcFace wants them, by the best similarity."""
     import cv2
 
-    source, target = face.points[POINTS, :2], TEMPLATE
-    a, b = ((points - points.mean(axis=0)) @ [1, 1j] for points in (source, target))
-    turn = np.vdot(a, b) / np.vdot(a, a)  # least squares over scale and rotation, as one complex number
-    linear = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])
-    matrix = np.column_stack([linear, target.mean(axis=0) - linear @ source.mean(axis=0)])
+    matrix = similarity_matrix(face.points[POINTS, :2], TEMPLATE)
     return cv2.warpAffine(picture, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 

@@ -22,6 +22,7 @@ class Yardsticks:
     likeness: Likeness | None = None  # of the photo
     person: Watched | None = None  # who says the same, at the same time
     other: Watched | None = None  # a result that differs in one signal, or in mode
+    pixel_changes: Section = field(default_factory=dict)  # region -> how much its pixels differ from that result's
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def score(video: Watched, against: Yardsticks) -> Scores:
         scores = scores.with_section(COEFFICIENTS, coefficients(motion, against.driver))
     if against.other is not None:
         changes = {f"change {region}": control.change(motion, against.other.motion, region) for region in REGIONS}
-        scores = scores.with_section(CONTROL, changes)
+        pixels = {f"change {region}, pixels": value for region, value in against.pixel_changes.items()}
+        scores = scores.with_section(CONTROL, changes | pixels)
     return scores.with_section(PICTURE, identity_and_picture(video, against.likeness, against.person))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from actalker.errors import InputError
 from actalker.evaluate.identity import ArcFace
+from actalker.evaluate.patches import pixel_changes
 from actalker.evaluate.picture import Background, detail
 from actalker.evaluate.series import FPS
 from actalker.signals import media
@@ -109,6 +110,13 @@ def look_at(photo: Path, face: int | None = None, arcface: ArcFace | None = None
     """The largest face of a photo, or the one numbered `face`. InputError: no picture, or no such face."""
     picture = media.read_image(photo)
     return Likeness.of(picture, choose_face(find_faces(picture), face, photo.name), arcface)
+
+
+def pixel_changes_of(one: Path, seen: Watched, other: Path, other_seen: Watched) -> dict[str, float]:
+    """`patches.pixel_changes` of two videos that were watched already."""
+    if seen.fps != other_seen.fps:
+        raise InputError(f"{one.name} and {other.name} differ in frame rate; compare results of one frame rate.")
+    return pixel_changes(media.read_video(one), seen.meshes, media.read_video(other), other_seen.meshes)
 
 
 def at_25_fps(motion: Motion) -> np.ndarray:
