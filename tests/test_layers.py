@@ -13,7 +13,7 @@ LAYERS = (  # lowest first: one line is one layer, and neighbours on a line do n
     {"actalker.model", "actalker.render"},
     {"actalker.checkpoints"},
     {"actalker.pipelines"},
-    {"actalker.evaluate"},
+    {"actalker.options", "actalker.evaluate"},
     {"actalker.compare", "actalker.training", "actalker.bench", "actalker.doctor"},
     {"actalker.verbs", "demo"},
     {"actalker.cli"},

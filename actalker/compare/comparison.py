@@ -28,7 +28,11 @@ from actalker.signals.regions import SPOKEN, listed
 SINGLE = {"audio": "voice", "video": "video"}  # the mode in which a signal has every region
 JOINT = "joint"
 MODES = (*SINGLE.values(), JOINT)
-DRAWN = ("grid.mp4", "curves.png", "table.csv", "table.md")
+DRAWN = {"grid": "grid.mp4", "curves": "curves.png", "csv": "table.csv", "markdown": "table.md"}
+NOTE = """
+In the last section 0 means that a second signal costs the first nothing. What is seen in the video includes what the
+mesh misreads when the rest of the face moves, above all of lips on a head that turns; the model's motion does not.
+"""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def _requests(request: Request, maps: Mapping[str, Mapping[str, str]]) -> dict[s
         if signal not in request.given:
             raise InputError(f"No {missing[signal]} was given; a comparison of the modes needs both signals.")
     for name in maps:
-        if not re.fullmatch(r"[\w-]+", name) or name in {*MODES, *(Path(file).stem for file in DRAWN)}:
+        if not re.fullmatch(r"[\w-]+", name) or name in {*MODES, *(Path(file).stem for file in DRAWN.values())}:
             raise InputError(f"{name!r} cannot name a map; choose another word of letters, digits, - and _.")
     chosen = {name: PRESETS[name] for name in MODES} | {name: dict(regions) for name, regions in maps.items()}
     return {name: replace(request, regions=regions).checked() for name, regions in chosen.items()}
@@ -81,7 +85,7 @@ def _check_folder(out: Path, request: Request, names: list[str]) -> None:
     if not os.access(out if out.exists() else out.absolute().parent, os.W_OK):
         raise InputError(f"{out} cannot be written; choose another folder.")
     made = [f"{name}.{kind}" for name in names for kind in ("mp4", "json", "npz")]
-    refuse_to_overwrite(request, *(out / name for name in (*made, *DRAWN)))
+    refuse_to_overwrite(request, *(out / name for name in (*made, *DRAWN.values())))
 
 
 def _made(requests: Mapping[str, Request], folder: Path, progress: Progress, pipeline: Pipeline) -> dict:
@@ -94,8 +98,8 @@ def _made(requests: Mapping[str, Request], folder: Path, progress: Progress, pip
     results = [_scored(mode, modes, whole, driver) for mode in modes.values()]
     progress("drawing", 0.0)
     _draw(requests[JOINT], modes, whole, driver, folder)
-    (folder / "table.csv").write_text(tables.as_csv(results) + "\n")
-    (folder / "table.md").write_text(tables.as_markdown(results) + "\n")
+    (folder / DRAWN["csv"]).write_text(tables.as_csv(results) + "\n")
+    (folder / DRAWN["markdown"]).write_text(tables.as_markdown(results) + "\n" + NOTE)
     progress("drawing", 1.0)
     return {
         "out": str(folder),
@@ -103,7 +107,7 @@ def _made(requests: Mapping[str, Request], folder: Path, progress: Progress, pip
         "modes": {name: mode.facts for name, mode in modes.items()},
         "scores": [one.as_dict() for one in results],
         "table": tables.as_text(results),
-    } | {Path(name).stem if name.startswith(("grid", "curves")) else name: str(folder / name) for name in DRAWN}
+    } | {what: str(folder / name) for what, name in DRAWN.items()}
 
 
 def _render(name: str, request: Request, folder: Path, progress: Progress, pipeline: Pipeline, senses: Senses) -> Mode:
@@ -132,12 +136,12 @@ def _scored(mode: Mode, modes: Mapping[str, Mode], whole: Measured, driver: Moti
 def _draw(request: Request, modes: Mapping[str, Mode], whole: Measured, driver: Motion, folder: Path) -> None:
     """The grid lasts as long as the joint mode, and so do the curves."""
     seconds = modes[JOINT].facts["seconds"]
-    tiles = [Tile("driving clip", "what the video signal sees", request.driving)]
+    tiles = [Tile("driving clip", "what drives", request.driving)]
     tiles += [Tile(name, _who(mode.regions), folder / f"{name}.mp4") for name, mode in modes.items()]
     frames = tiled(tiles, request.fps, round(seconds * request.fps))
-    media.write_video(folder / "grid.mp4", frames, request.fps, sound_track(request, seconds))
+    media.write_video(folder / DRAWN["grid"], frames, request.fps, sound_track(request, seconds))
     curves = {"driving clip": at_25_fps(driver)} | {name: mode.seen.motion for name, mode in modes.items()}
-    draw_curves(folder / "curves.png", curves, envelope(whole.speech.samples), seconds)
+    draw_curves(folder / DRAWN["curves"], curves, envelope(whole.speech.samples), seconds)
 
 
 def _who(regions: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,9 @@ from actalker.evaluate.series import FPS
 from actalker.evaluate.syncnet import sync_scores
 from actalker.evaluate.transcript import read_phones
 from actalker.evaluate.watching import look_at, pixel_changes_of, watch
+from actalker.pipelines import Progress
 from actalker.pipelines.recipe import FORMAT, read_recipe
+from actalker.pipelines.request import silent
 from actalker.signals import media
 from actalker.signals.alignment import Phone, align_phones, aligner
 from actalker.signals.audio import RATE, hear
@@ -97,18 +99,19 @@ def _named_like(video: Path, given: object) -> object:
     return same[0]
 
 
-def evaluate(videos: Sequence[Path], known: Known, networks: Networks, progress: Callable[[str], None]) -> list[Scores]:
-    """Scores of every video and, of several and with FID's or FVD's network, of all together.
+def evaluate(paths: Sequence[Path], known: Known, networks: Networks, progress: Progress = silent) -> list[Scores]:
+    """Scores of every video, see `find_videos`, and, of several and with FID's or FVD's network, of all together.
 
     What is not given is taken from the recipe beside a video, if one is there. InputError: something cannot be read.
     """
     if any((networks.fid, networks.fvd, networks.lpips)) and known.reference is None:
         raise InputError("FID, FVD and LPIPS compare with real videos, but none was given; add --reference.")
+    videos, found = find_videos(paths), []
     measuring = _Measuring(known.arcface or find_arcface(), networks)
-    found = []
-    for video in videos:
-        progress(str(video))
+    for number, video in enumerate(videos):
+        progress("scoring", number / len(videos))
         found.append(measuring(video, known.of(video)))
+    progress("scoring", 1.0)
     whole = measuring.whole()
     if whole and len(videos) == 1:
         return [found[0].with_section(scores.PAPER, found[0].sections.get(scores.PAPER, {}) | whole)]

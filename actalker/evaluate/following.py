@@ -13,7 +13,8 @@ from actalker.signals.rig import head_rotation
 ANGLES = ("headYaw", "headPitch", "headRoll")
 FULL_TURN = 30.0  # degrees that weigh as much as a whole mesh coefficient
 MOVES = 0.02  # standard deviation below which a coefficient of the driver counts as still
-SHUT, OPEN = 0.5, 0.3  # a blink begins above the one and ends below the other
+SHUT, LEAST_SHUT = 0.5, 0.2  # of the clip's own widest closing, and at least: what a blink reaches
+OPEN = 0.6  # of that: where a blink begins and ends
 NEAR_BLINK = 0.1  # s that a blink and its copy may be apart
 
 
@@ -43,8 +44,8 @@ def lag_ms(result: np.ndarray, driver: np.ndarray) -> float:
     """By how much the head comes after the driver's.
 
     Where the cross-correlation of yaw, pitch and roll, added up, peaks; between frames by a parabola. In ms, -400 to
-    400, positive where the result is late; within 10 of 0 is good. nan where the driver's head does not move.
-    Fooled by: a head that turns once and slowly has a broad peak.
+    400, positive where the result is late; within 40, a frame, of 0 is good. nan where the driver's head does not move.
+    Fooled by: a head that turns slowly has a broad peak, which is found to half a frame or so.
     """
     a, b = _cut(result, driver)
     columns = [INDEX[name] for name in ANGLES]
@@ -85,17 +86,22 @@ def region_correlation(result: np.ndarray, driver: np.ndarray, region: str) -> f
 
 
 def blinks(motion: np.ndarray) -> np.ndarray:
-    """(n, 2) seconds from start to end of each closing of the eyes: the mean of both lids is above 0.3, at most > 0.5."""
+    """(n, 2) seconds from start to end of each closing of the eyes, by the mean of both lids.
+
+    A blink reaches half of what the clip's widest closing does: on a photo with glasses, or with narrow eyes, the mesh
+    sees lids that shut as half shut.
+    """
     lids = motion[:, [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]].mean(axis=1)
-    spans = [(start, end) for start, end in runs(lids > OPEN) if lids[start:end].max() > SHUT]
+    shut = max(SHUT * lids.max(), LEAST_SHUT)
+    spans = [(start, end) for start, end in runs(lids > OPEN * shut) if lids[start:end].max() > shut]
     return np.array(spans).reshape(-1, 2) / FPS
 
 
 def blink_hit(result: np.ndarray, driver: np.ndarray) -> float:
     """Share of the driver's blinks during which, 100 ms more or less, the result blinks: 0 to 1; 0.9 is good.
 
-    Fooled by: eyes that blink all the time hit everything (see `false_blinks`); photos with narrow eyes, whose lids
-    move too little for the mesh. nan where the driver does not blink.
+    Fooled by: eyes that blink all the time hit everything (see `false_blinks`); lids that close by half count as a
+    blink. nan where the driver does not blink.
     """
     found, wanted = (blinks(motion) for motion in _cut(result, driver))
     return float(_met(wanted, found).mean()) if len(wanted) else float("nan")
