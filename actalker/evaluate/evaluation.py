@@ -59,6 +59,9 @@ class Networks:
     syncnet: Path | None = None
 
 
+NO_NETWORKS = Networks()
+
+
 def find_videos(paths: Sequence[Path]) -> list[Path]:
     """The videos themselves, those in folders by name, and those that a `results.jsonl` lists under "out"."""
     found = [video for path in paths for video in _videos_of(Path(path))]
@@ -99,7 +102,9 @@ def _named_like(video: Path, given: object) -> object:
     return same[0]
 
 
-def evaluate(paths: Sequence[Path], known: Known, networks: Networks, progress: Progress = silent) -> list[Scores]:
+def evaluate(
+    paths: Sequence[Path], known: Known, networks: Networks = NO_NETWORKS, progress: Progress = silent
+) -> list[Scores]:
     """Scores of every video, see `find_videos`, and, of several and with FID's or FVD's network, of all together.
 
     What is not given is taken from the recipe beside a video, if one is there. InputError: something cannot be read.
