@@ -85,6 +85,7 @@ def test_of_swapped_speech_the_correlation_is_gone(voice, folder):
     found = of(evaluate([folder / "voice.mp4"], Known(speech=folder / "other.wav")))
     assert found["voice r"] < voice["voice r"] - 0.15
     assert found["voice r"] < found["chance r"] + 0.1
+    assert math.isnan(found["offset ms"]) == (found["voice r"] <= found["chance r"])
 
 
 def test_frames_that_tremble_are_jitter_and_nothing_else(voice, folder):
