@@ -1,5 +1,5 @@
-"""The command: `actalker` (= `python -m actalker`) with the verbs animate, measure, train,
-bench and doctor.
+"""The command: `actalker` (= `python -m actalker`) with the verbs animate, compare, measure, evaluate, train, bench and
+doctor.
 
 Results go to stdout, with --json as exactly one object; progress and messages go to stderr. Exit 0 on success, 2 on bad
 input with one sentence that says what was found and what to do.
@@ -13,12 +13,13 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 from actalker.config import PRESETS, REGIONS, SOURCES, MotionNet, Training, natural_preset
 from actalker.errors import InputError
+from actalker.options import add_media, add_settings, check_counts, check_target, given, region
 from actalker.pipelines import Request
+from actalker.verbs import add_compare, add_evaluate, compare, evaluate
 
 ASSETS = Path(__file__).parents[1] / "assets"
 EXAMPLE = {"photo": "faces/hopper.jpg", "speech": "speech/welcome.wav", "driving": "drivers/cheerful.mp4"}
@@ -70,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, add, run, summary in (
         ("animate", _add_animate, _animate, "make a video from a photo with speech, a driving clip or both"),
+        ("compare", add_compare, compare, "make the modes side by side from one photo, with curves and scores"),
         ("measure", _add_measure, _measure, "read the facial motion in a video into an .npz file"),
+        ("evaluate", add_evaluate, evaluate, "score finished videos, of this program or any other"),
         ("train", _add_train, _train, "train the embedded tier's model; run again to continue"),
         ("bench", _add_bench, _bench, "measure the speed of a part of the program on this machine"),
         ("doctor", _add_nothing, _doctor, "say what is installed and what is missing"),
@@ -79,14 +82,12 @@ def _parser() -> argparse.ArgumentParser:
         add(verb)
         verb.add_argument("--json", action="store_true", help="print the result as one JSON object")
         verb.add_argument("--verbose", action="store_true", help="log what is going on")
-        verb.set_defaults(run=run)
+        verb.set_defaults(run=run, progress=_Meter())
     return parser
 
 
 def _add_animate(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--photo", type=Path, metavar="P", help="picture with a face")
-    verb.add_argument("--speech", type=Path, metavar="S", help="any audio, or a video with sound")
-    verb.add_argument("--driving", type=Path, metavar="D", help="video of a face")
+    add_media(verb)
     verb.add_argument("--example", action="store_true", help="use the files that ship with the program")
     verb.add_argument("--recipe", type=Path, metavar="R", help="make the video of a recipe again")
     verb.add_argument("--out", type=Path, required=True, metavar="O.mp4", help="the video to write")
@@ -98,16 +99,11 @@ def _add_animate(verb: argparse.ArgumentParser) -> None:
         action="extend",
         nargs="+",
         default=[],
-        type=_region,
+        type=region,
         metavar="REGION=SOURCE",
         help=f"change one region of the preset: {regions} = {sources}",
     )
-    kinds = {"fps": _fps, "size": _size, "steps": int, "seed": int, "face": int}
-    for name, setting in Request.__dataclass_fields__.items():
-        if "help" in setting.metadata:
-            default = "" if setting.default is None else f" (default {setting.default})"
-            options = {"type": kinds.get(name, float), "help": setting.metadata["help"] + default}
-            verb.add_argument(f"--{name.replace('_', '-')}", metavar=name.split("_")[-1].upper(), **options)
+    add_settings(verb)
 
 
 def _add_measure(verb: argparse.ArgumentParser) -> None:
@@ -146,10 +142,10 @@ def _animate(options: argparse.Namespace) -> tuple[dict, str]:
 
     request = _request(options)
     request.checked()
-    _check_target(options.out, ".mp4")
+    check_target(options.out, ".mp4")
     if options.motion_out:
-        _check_target(options.motion_out, ".npz")
-    facts = pipelines.load()(request, options.out, _Meter(), options.motion_out)
+        check_target(options.motion_out, ".npz")
+    facts = pipelines.load()(request, options.out, options.progress, options.motion_out)
     seconds, factor = facts["seconds"], facts["realtime_factor"]
     found = facts["faces_found"]
     several = f" The photo shows {found} faces; face {request.face or 0} was used." if found > 1 else ""
@@ -160,16 +156,15 @@ def _request(options: argparse.Namespace) -> Request:
     """The request of a recipe, of the example or of neither, with whatever else was given in its place."""
     from actalker.pipelines.recipe import read_recipe
 
-    names = [*EXAMPLE, *(name for name, setting in Request.__dataclass_fields__.items() if "help" in setting.metadata)]
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    chosen = given(options, *EXAMPLE)
     if options.recipe:
-        request = replace(read_recipe(options.recipe), **given)
+        request = replace(read_recipe(options.recipe), **chosen)
     elif options.example:
-        request = Request(**{role: ASSETS / name for role, name in EXAMPLE.items()} | given)
-    elif "photo" not in given:
+        request = Request(**{role: ASSETS / name for role, name in EXAMPLE.items()} | chosen)
+    elif "photo" not in chosen:
         raise InputError("No photo was given; add --photo, or --example to try the program with its own files.")
     else:
-        request = Request(**given)
+        request = Request(**chosen)
     if options.preset or options.region:
         base = PRESETS[options.preset] if options.preset else request.regions or PRESETS[natural_preset(request.given)]
         request = replace(request, regions=base | dict(options.region))
@@ -180,7 +175,7 @@ def _measure(options: argparse.Namespace) -> tuple[dict, str]:
     from actalker.signals.media import probe_video, read_video
     from actalker.signals.motion import measure_motion
 
-    _check_target(options.out, ".npz")
+    check_target(options.out, ".npz")
     fps = float(probe_video(options.video).fps)
     motion = measure_motion(read_video(options.video, fps), fps, name=options.video.name)
     motion.save(options.out)
@@ -201,7 +196,7 @@ def _train(options: argparse.Namespace) -> tuple[dict, str]:
     from actalker.training.corpus import CorpusPlan, build_corpus, load_corpus
     from actalker.training.loop import train
 
-    _check_counts(options, "minutes", "steps", "batch", "threads", "workers")
+    check_counts(options, "minutes", "steps", "batch", "threads", "workers")
     torch.set_num_threads(options.threads)
     build_corpus(options.corpus, CorpusPlan(), options.minutes, options.workers)
     config = Training(steps=options.steps, batch=options.batch)
@@ -216,7 +211,7 @@ def _score(options: argparse.Namespace) -> tuple[dict, str]:
     from actalker.training.scorecard import score_checkpoint
     from actalker.training.scoring import table
 
-    _check_counts(options, "threads")
+    check_counts(options, "threads")
     torch.set_num_threads(options.threads)
     photo = ASSETS / EXAMPLE["photo"] if options.rendered else None
     sections = score_checkpoint(options.checkpoint, options.talking, photo)
@@ -228,7 +223,7 @@ def _bench(options: argparse.Namespace) -> tuple[dict, str]:
 
     from actalker.bench import scan
 
-    _check_counts(options, "rounds", "threads")
+    check_counts(options, "rounds", "threads")
     torch.set_num_threads(options.threads)
     report = scan.bench_scan(options.shapes or scan.SHAPES, options.against or scan.AGAINST, options.rounds)
     return report, scan.as_text(report)
@@ -241,44 +236,10 @@ def _doctor(_options: argparse.Namespace) -> tuple[dict, str]:
     return report, doctor.as_text(report)
 
 
-def _region(text: str) -> tuple[str, str]:
-    region, _, source = text.partition("=")
-    if region not in REGIONS or source not in SOURCES:
-        regions, sources = ", ".join(REGIONS), ", ".join(SOURCES)
-        raise argparse.ArgumentTypeError(f"{text!r} is not REGION=SOURCE with one of {regions} and one of {sources}")
-    return region, source
-
-
-def _fps(text: str) -> Fraction:
-    try:
-        return Fraction(text).limit_denominator(1001)
-    except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a frame rate; give 25, 29.97 or 30000/1001") from None
-
-
-def _size(text: str) -> int | str:
-    return int(text) if text.isdigit() else text
-
-
-def _check_counts(options: argparse.Namespace, *names: str) -> None:
-    for name in names:
-        if getattr(options, name) < 1:
-            raise InputError(f"--{name} is {getattr(options, name)}; give 1 or more.")
-
-
-def _check_target(path: Path, suffix: str) -> None:
-    if path.suffix.lower() != suffix:
-        raise InputError(f"{path} does not end in {suffix}; name the result so.")
-    if not path.parent.is_dir():
-        raise InputError(f"The folder {path.parent} does not exist; make it or choose another.")
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise InputError(f"{path} cannot be written; choose another name or folder.")
-
-
 class _Meter:
     """Progress on stderr: one line, rewritten on a terminal, and nothing otherwise."""
 
     def __call__(self, stage: str, done: float) -> None:
         if sys.stderr.isatty():
-            end = "\n" if stage == "rendering" and done >= 1 else ""
-            print(f"\r{stage} {done:4.0%} ", end=end, file=sys.stderr, flush=True)
+            end = "\n" if stage in ("rendering", "drawing", "scoring") and done >= 1 else ""
+            print(f"\r{stage} {done:4.0%}".ljust(40), end=end, file=sys.stderr, flush=True)

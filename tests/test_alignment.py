@@ -9,8 +9,9 @@ import pytest
 
 from actalker.errors import InputError
 from actalker.signals import media
+from actalker.signals.alignment import EARLY, _filling, aligner
 from actalker.training import alignment
-from actalker.training.alignment import EARLY, SPOKEN_WORDS, Recording
+from actalker.training.alignment import SPOKEN_WORDS, Recording
 from actalker.training.visemes import BILABIALS, PHONES
 from actalker.training.voices import speak
 
@@ -34,19 +35,19 @@ def assert_filled(recording: Recording) -> None:
 
 def test_frames_become_phones_without_gaps():
     found = [("SIL", 0, 10), ("+NSN+", 10, 5), ("B", 15, 6), ("IY", 21, 20)]
-    phones = alignment._filling(found, 0.6)
+    phones = _filling(found, 0.6)
     assert [name for _, _, name in phones] == ["SIL", "B", "IY", "SIL"]
     assert [end for _, end, _ in phones] == pytest.approx([0.15 + EARLY, 0.21 + EARLY, 0.41 + EARLY, 0.6])
 
 
 def test_speech_to_the_very_end_needs_no_silence():
-    assert [name for _, _, name in alignment._filling([("B", 0, 9), ("IY", 9, 31)], 0.4)] == ["B", "IY"]
+    assert [name for _, _, name in _filling([("B", 0, 9), ("IY", 9, 31)], 0.4)] == ["B", "IY"]
 
 
 @has_aligner
 @has_words
 def test_words_of_one_recording():
-    recording = alignment.align(alignment._decoder(), SPOKEN_WORDS / "Side_Right.wav", "side right")
+    recording = alignment.align(aligner(), SPOKEN_WORDS / "Side_Right.wav", "side right")
     assert_filled(recording)
     assert [name for _, _, name in recording.phones if name != "SIL"] == ["S", "AY", "D", "R", "AY", "T"]
     assert recording.name == "alsa/Side_Right"
@@ -71,7 +72,7 @@ def test_boundaries_lie_where_a_synthesiser_put_them(tmp_path):
     spoken = speak("flite awb", text, np.random.default_rng(0))
     path = tmp_path / "speech.wav"
     write_wav(path, spoken.samples)
-    recording = alignment.align(alignment._decoder(), path, text)
+    recording = alignment.align(aligner(), path, text)
     errors = []
     for start, _, name in recording.phones:
         near = [begin for begin, _, other in spoken.phones if other == name and abs(begin - start) < 0.1]
@@ -92,7 +93,7 @@ def write_wav(path, samples):
 @has_words
 def test_words_that_nobody_knows_are_refused():
     with pytest.raises(InputError, match="does not fit the words 'sside qright'"):
-        alignment.align(alignment._decoder(), SPOKEN_WORDS / "Side_Right.wav", "sside qright")
+        alignment.align(aligner(), SPOKEN_WORDS / "Side_Right.wav", "sside qright")
 
 
 def test_what_is_missing_is_named(monkeypatch, tmp_path):
@@ -106,4 +107,4 @@ def test_what_is_missing_is_named(monkeypatch, tmp_path):
         alignment.load_recordings()
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
     with pytest.raises(InputError, match="pip install pocketsphinx"):
-        alignment._decoder()
+        aligner()

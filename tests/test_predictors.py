@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from actalker.config import COEFFICIENTS
+from actalker.evaluate.lips import loudness, opening
 from actalker.pipelines.embedded import EmbeddedPipeline
 from actalker.signals.audio import RATE, read_speech
 from actalker.training.alignment import Recording
-from actalker.training.predictors import elsewhere, fit_loudness, loudness, regressed, sampled, shuffled
-from actalker.training.scoring import opening
+from actalker.training.predictors import elsewhere, fit_loudness, regressed, sampled, shuffled
 from actalker.training.visemes import MOUTH
 
 SPEECH = Path(__file__).parents[1] / "assets" / "speech" / "welcome.wav"

@@ -8,10 +8,12 @@ import pytest
 
 from actalker.cli import main
 from actalker.errors import InputError
+from actalker.evaluate import lips as measures
+from actalker.evaluate.series import Estimate, bootstrap
 from actalker.signals import media
-from actalker.training import scorecard, scoring, talking
+from actalker.training import scorecard, talking, visemes
 from actalker.training.alignment import Recording
-from actalker.training.scoring import MEASURES, Estimate, Pair, Section, bootstrap, score, table
+from actalker.training.scoring import MEASURES, Pair, Section, score, table
 from actalker.training.visemes import COLUMN
 from tests.samples import moving, tone
 
@@ -86,7 +88,7 @@ def test_half_the_closures_are_half_the_hits():
 
 def test_ranking_knows_no_threshold():
     mouth = recording().mouth
-    assert value("ranking AUC", with_opening(scoring.opening(mouth) + 0.3)) == 1
+    assert value("ranking AUC", with_opening(measures.opening(mouth) + 0.3)) == 1
     assert value("ranking AUC", -mouth) < 0.05
     assert value("ranking AUC", with_opening(np.full(len(mouth), 0.3))) == 0.5
 
@@ -110,7 +112,7 @@ def test_a_closure_that_was_asked_for_is_not_spurious():
 def test_jitter_in_silence_counts_beside_that_in_speech():
     of = recording("SIL AA AA AA AA AA AA AA SIL")
     alternating = np.arange(len(of.mouth)) % 2
-    silent = Pair(of, of.mouth).silent(0, 0)
+    silent = Pair(of, of.mouth).said.silent(0, 0)
     assert value("stillness", with_opening(alternating * np.where(silent, 0.1, 0.2)), of) == pytest.approx(
         0.5, abs=0.02
     )
@@ -119,17 +121,17 @@ def test_jitter_in_silence_counts_beside_that_in_speech():
 
 def test_noise_lowers_correlation_as_it_must():
     long = recording(" ".join([WORDS] * 8))
-    spread = scoring.opening(long.mouth).std()
+    spread = measures.opening(long.mouth).std()
     noise = np.random.default_rng(0).normal(size=len(long.mouth)) * spread
     noisy = {
-        level: value("opening r", with_opening(scoring.opening(long.mouth) + level * noise), long) for level in (1, 2)
+        level: value("opening r", with_opening(measures.opening(long.mouth) + level * noise), long) for level in (1, 2)
     }
     assert noisy[1] == pytest.approx(1 / math.sqrt(2), abs=0.05)
     assert noisy[2] == pytest.approx(1 / math.sqrt(5), abs=0.05)
 
 
 def test_correlation_ignores_gain_and_offset():
-    assert value("opening r", with_opening(2 * scoring.opening(recording().mouth) + 0.1)) == pytest.approx(1)
+    assert value("opening r", with_opening(2 * measures.opening(recording().mouth) + 0.1)) == pytest.approx(1)
     assert value("jaw r", 0.5 * recording().mouth) == pytest.approx(1)
 
 
@@ -151,7 +153,7 @@ def test_another_length_is_refused():
 def test_long_recordings_count_more():
     short, long = recording("SIL B AA SIL"), recording(" ".join(["SIL B AA AA SIL"] * 3))
     pairs = [Pair(short, short.mouth), Pair(long, with_opening(np.full(len(long.mouth), 0.3)))]
-    assert scoring.closure_hit(pairs) == 0.25
+    assert MEASURES["p/b/m hit"](pairs) == 0.25
 
 
 def test_intervals_are_seeded_and_hold_the_value():
@@ -234,3 +236,8 @@ def test_command_prints_the_table_or_json(monkeypatch, capsys):
 def test_command_says_what_is_missing(options, complaint, capsys):
     assert main(["train", *options]) == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_measures_and_synthetic_mouths_agree_on_what_closes_when():
+    assert set(visemes.BILABIALS) == measures.BILABIALS
+    assert measures.LEAD == visemes.LEAD

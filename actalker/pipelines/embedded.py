@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -57,7 +57,12 @@ class EmbeddedPipeline:
         self.weights = checkpoints.sha256(checkpoint or checkpoints.folder() / checkpoints.EMBEDDED)
 
     def __call__(
-        self, request: Request, out: Path, progress: Progress = silent, motion_out: Path | None = None
+        self,
+        request: Request,
+        out: Path,
+        progress: Progress = silent,
+        motion_out: Path | None = None,
+        measure: Callable[[Request, Progress], Measured] = measure,
     ) -> dict:
         """Render to `out` with a recipe beside it. Returns the facts; raises InputError before any output."""
         watch, out, request = Stopwatch(), Path(out), request.checked()

@@ -84,8 +84,16 @@ class Request:
 
 
 class Pipeline(Protocol):
-    """A tier: renders a request to `out`, with a recipe beside it, and returns the facts of the run."""
+    """A tier: renders a request to `out`, with a recipe beside it, and returns the facts of the run.
+
+    `measure` reads and measures the request's media; by default each call does so anew (see stages.Senses).
+    """
 
     def __call__(
-        self, request: Request, out: Path, progress: Progress = silent, motion_out: Path | None = None
+        self,
+        request: Request,
+        out: Path,
+        progress: Progress = silent,
+        motion_out: Path | None = None,
+        measure: Callable = ...,
     ) -> dict: ...

@@ -1,9 +1,11 @@
 """What was measured of a request, and the stages that both tiers share."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +16,8 @@ from actalker.signals.audio import Speech, read_speech
 from actalker.signals.face import Face, choose_face, find_faces
 from actalker.signals.motion import Motion, measure_motion
 from actalker.signals.regions import gates, region_masks
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -45,20 +49,49 @@ class Measured:
         return self.driving.filled if self.driving else 0
 
 
+class Senses:
+    """Measures requests, and every file once: requests that differ in their region maps share what was measured."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple, object] = {}
+
+    def __call__(self, request: Request, progress: Progress = silent) -> Measured:
+        """Read and measure what the open gates need. Raises InputError for anything that the user can mend."""
+        photo, faces = self._once(request.photo, "faces", lambda: _look_at(request.photo))
+        face = choose_face(faces, request.face, request.photo.name)
+        masks = region_masks(face, photo.shape, request.grow, request.feather)
+        opened = gates(request.regions, request.given, request.strengths)
+        speech = self._once(request.speech, "speech", lambda: read_speech(request.speech)) if opened["audio"] else None
+        driving = self._driving(request.driving, speech, progress) if opened["video"] else None
+        if speech is None and driving is None:
+            raise InputError(
+                "No region follows a signal, so nothing would move; let the voice or the clip move a region."
+            )
+        seconds = speech.seconds if speech else driving.seconds
+        return Measured(photo, face, len(faces), masks, opened, speech, driving, seconds)
+
+    def _driving(self, path: Path, speech: Speech | None, progress: Progress) -> Motion:
+        """The clip's motion, of a long clip only as far as the speech needs it."""
+        whole = float(media.probe_video(path).seconds)
+        needed = max(NEUTRAL_SECONDS, speech.seconds) if speech else None
+        limit = needed if needed is not None and needed < whole else None
+        return self._once(path, limit, lambda: _measure_driving(path, limit, progress))
+
+    def _once(self, path: Path, what: object, measure: Callable[[], T]) -> T:
+        key = (Path(path).resolve(), what)
+        if key not in self._kept:
+            self._kept[key] = measure()
+        return self._kept[key]
+
+
 def measure(request: Request, progress: Progress = silent) -> Measured:
-    """Read and measure what the open gates need. Raises InputError for anything that the user can mend."""
-    photo = media.read_image(request.photo)
-    faces = find_faces(photo)
-    face = choose_face(faces, request.face, request.photo.name)
-    masks = region_masks(face, photo.shape, request.grow, request.feather)
-    opened = gates(request.regions, request.given, request.strengths)
-    speech = read_speech(request.speech) if opened["audio"] else None
-    needed = max(NEUTRAL_SECONDS, speech.seconds) if speech else None
-    driving = _measure_driving(request.driving, needed, progress) if opened["video"] else None
-    if speech is None and driving is None:
-        raise InputError("No region follows a signal, so nothing would move; let the voice or the clip move a region.")
-    seconds = speech.seconds if speech else driving.seconds
-    return Measured(photo, face, len(faces), masks, opened, speech, driving, seconds)
+    """One request, measured. Raises InputError for anything that the user can mend."""
+    return Senses()(request, progress)
+
+
+def _look_at(path: Path) -> tuple[np.ndarray, list[Face]]:
+    photo = media.read_image(path)
+    return photo, find_faces(photo)
 
 
 def _measure_driving(path: Path, needed: float | None, progress: Progress) -> Motion:

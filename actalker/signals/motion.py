@@ -98,7 +98,11 @@ def measure_motion(
     `progress` is told the number of frames measured so far. Frames without a face are filled from their neighbours and
     counted; InputError where no frame shows one.
     """
-    meshes = _meshes(frames, progress)
+    return motion_of(track(frames, progress), fps, name)
+
+
+def motion_of(meshes: np.ndarray, fps: float, name: str = "the driving clip") -> Motion:
+    """`measure_motion` of a clip whose faces are tracked already: meshes (t, 478, 3) px, NaN where there is no face."""
     seen = np.flatnonzero(~np.isnan(meshes[:, 0, 0]))
     if not len(seen):
         raise InputError(
@@ -111,7 +115,7 @@ def measure_motion(
     return Motion(smooth.astype(np.float32), fps, len(meshes) - len(seen))
 
 
-def _meshes(frames: Iterable[np.ndarray], progress: Callable[[int], None] | None) -> np.ndarray:
+def track(frames: Iterable[np.ndarray], progress: Callable[[int], None] | None = None) -> np.ndarray:
     """(t, 478, 3) the tracked face in every frame, NaN where it is lost."""
     meshes = []
     with FaceTracker() as tracker:

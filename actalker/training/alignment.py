@@ -1,7 +1,6 @@
 """Real recordings whose words are known, with the time of every phone in them, found by forced alignment.
 
-They are for scoring alone: nothing is trained on them. The aligner is pocketsphinx, whose package carries an English
-acoustic model and dictionary. First the words are placed, with silences between them, then the phones within the words.
+They are for scoring alone: nothing is trained on them.
 """
 
 import re
@@ -13,22 +12,15 @@ import numpy as np
 
 from actalker.errors import InputError
 from actalker.signals import media
+from actalker.signals.alignment import Phone, align_phones, aligner
 from actalker.signals.audio import RATE
-from actalker.training.visemes import PHONES, mouth_motion
-from actalker.training.voices import Phone
+from actalker.training.visemes import mouth_motion
 
 if TYPE_CHECKING:
-    from pocketsphinx import Decoder
+    from actalker.signals.alignment import Decoder
 
 READ_ALOUD = Path("/usr/share/pocketsphinx/test/data")
 SPOKEN_WORDS = Path("/usr/share/sounds/alsa")  # "Front_Left.wav" says "front left"
-
-FRAME = 0.01  # s, step of the aligner
-# A frame looks ahead, so that boundaries come early: by this much (median of 227 boundaries of flite's voice awb, whose
-# times are known).
-EARLY = 0.005  # s
-# Wide beams, and silence as a likely thing between words: else a first consonant swallows the silence before it.
-SETTINGS = {"beam": 1e-80, "wbeam": 1e-60, "pbeam": 1e-80, "bestpath": False, "silprob": 0.3}
 
 
 @dataclass(frozen=True)
@@ -57,24 +49,15 @@ def load_recordings() -> list[Recording]:
     InputError: a Debian package or pocketsphinx is missing.
     """
     texts = _texts()
-    decoder = _decoder()
+    decoder = aligner()
     return [align(decoder, path, text) for path, text in texts]
 
 
 def align(decoder: "Decoder", path: Path, text: str) -> Recording:
     """The recording at `path`, in which exactly `text` is said, with its phones. InputError: they do not fit."""
     samples = _read(path)
-    sound = np.round(samples * 32767).astype(np.int16).tobytes()
     name = f"{path.parent.name}/{path.stem}"
-    try:
-        decoder.set_align_text(text)
-        _decode(decoder, sound)
-        decoder.set_alignment()
-        _decode(decoder, sound)
-        found = [(phone.name, phone.start, phone.duration) for word in decoder.get_alignment() for phone in word]
-    except RuntimeError as refusal:
-        raise InputError(f"{name} does not fit the words {text!r}; give the words that are said in it.") from refusal
-    return Recording.of(name, samples, _filling(found, len(samples) / RATE))
+    return Recording.of(name, samples, align_phones(decoder, samples, text, name))
 
 
 def _texts() -> list[tuple[Path, str]]:
@@ -93,34 +76,8 @@ def _texts() -> list[tuple[Path, str]]:
     return [*found, (command, "go forward ten meters")]
 
 
-def _decoder() -> "Decoder":
-    try:
-        from pocketsphinx import Decoder
-    except ImportError:
-        raise InputError("The aligner was not found: pip install pocketsphinx.") from None
-    return Decoder(lm=None, loglevel="FATAL", **SETTINGS)
-
-
 def _read(path: Path) -> np.ndarray:
     """Samples (n,) float32 at 16 kHz of any audio file, or of headerless 16-bit ones at that rate."""
     if path.suffix == ".raw":
         return np.fromfile(path, "<i2").astype(np.float32) / 32768
     return media.read_audio(path, RATE)
-
-
-def _decode(decoder: "Decoder", sound: bytes) -> None:
-    decoder.start_utt()
-    decoder.process_raw(sound, full_utt=True)
-    decoder.end_utt()
-
-
-def _filling(found: list[tuple[str, int, int]], seconds: float) -> list[Phone]:
-    """(name, first frame, frames) of the aligner -> phones from 0 to `seconds` without gaps; noises are silence."""
-    marks = [(start * FRAME + EARLY, name if name in PHONES else "SIL") for name, start, _ in found]
-    marks[0] = (0.0, marks[0][1])
-    _, start, frames = found[-1]
-    marks.append(((start + frames) * FRAME + EARLY, "SIL"))
-    marks = [(start, name) for start, name in marks if start < seconds]
-    marks = [mark for i, mark in enumerate(marks) if i == 0 or {mark[1], marks[i - 1][1]} != {"SIL"}]
-    ends = [*(start for start, _ in marks[1:]), seconds]
-    return [(start, end, name) for (start, name), end in zip(marks, ends, strict=True)]

@@ -12,22 +12,20 @@ import torch
 import torch.nn.functional as F
 
 from actalker.config import COEFFICIENTS, MEL_PER_FRAME, PRESETS
+from actalker.evaluate.lips import loudness, opening
 from actalker.pipelines import Request
 from actalker.pipelines.embedded import EmbeddedPipeline
 from actalker.pipelines.stages import Measured
-from actalker.signals.audio import RATE, hear, log_mel
+from actalker.signals.audio import RATE, hear
 from actalker.signals.face import Face
 from actalker.signals.media import read_video
 from actalker.signals.mesh import canonical_face
 from actalker.signals.motion import measure_motion
 from actalker.training.alignment import Recording
 from actalker.training.corpus import FPS
-from actalker.training.scoring import opening
 from actalker.training.visemes import COLUMN, MOUTH
 
 Predictor = Callable[[np.ndarray], np.ndarray]
-
-QUIETEST, LOUDEST = -4.0, 1.0  # natural logarithm of power, relative to a recording's loud end: what loudness tells
 
 
 def sampled(pipeline: EmbeddedPipeline, steps: int, seed: int) -> Predictor:
@@ -79,14 +77,6 @@ def rendered(
 
     values = measure_motion(frames(), FPS, name="the rendered video").values
     return np.split(values, np.cumsum([_frames(samples) for samples in sounds])[:-1])
-
-
-def loudness(samples: np.ndarray) -> np.ndarray:
-    """(t,) from 0, quiet, to 1: mean of the log-mel spectrogram, from 17 dB below its loud end to 4 dB above."""
-    mean = log_mel(samples).mean(axis=1)
-    rows = np.minimum(np.arange(MEL_PER_FRAME * _frames(samples)), len(mean) - 1)
-    level = np.clip(mean[rows] - np.percentile(mean, 95), QUIETEST, LOUDEST)
-    return (level.reshape(-1, MEL_PER_FRAME).mean(axis=1) - QUIETEST) / (LOUDEST - QUIETEST)
 
 
 def fit_loudness(recordings: Sequence[Recording]) -> Predictor:

@@ -9,13 +9,13 @@ import numpy as np
 
 from actalker.config import Sampling
 from actalker.errors import InputError
+from actalker.evaluate.lips import BILABIALS, opening
 from actalker.pipelines.embedded import EmbeddedPipeline
 from actalker.training.alignment import Recording, load_recordings
 from actalker.training.corpus import FPS
 from actalker.training.predictors import Predictor, elsewhere, fit_loudness, regressed, rendered, sampled, shuffled
-from actalker.training.scoring import Section, opening, score
+from actalker.training.scoring import Section, score
 from actalker.training.talking import Clip, read_clip, score_lips
-from actalker.training.visemes import BILABIALS
 from actalker.training.voices import HELD_OUT_VOICE, speak
 
 Samplings = list[list[np.ndarray]]  # a motion for each sound, once or by seeds more often

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from actalker.errors import InputError
+from actalker.evaluate.series import Estimate, bootstrap
 from actalker.signals import media
 from actalker.signals.audio import RATE, hear
 from actalker.signals.face import Face, FaceTracker
 from actalker.signals.mesh import LIPS_INNER_LOWER, LIPS_INNER_UPPER
 from actalker.training.corpus import FPS
-from actalker.training.scoring import Estimate, bootstrap
 
 MIDDLE = len(LIPS_INNER_UPPER) // 2
 UPPER_LIP, LOWER_LIP = LIPS_INNER_UPPER[MIDDLE], LIPS_INNER_LOWER[MIDDLE]

@@ -1,0 +1,120 @@
+"""The verbs compare and evaluate of the command: their options, and what they report."""
+
+import argparse
+from pathlib import Path
+
+from actalker.config import PRESETS
+from actalker.errors import InputError
+from actalker.options import add_media, add_settings, given, region
+from actalker.pipelines import Request
+
+MEDIA = ("photo", "speech", "driving")
+KNOWN = {
+    "speech": ("S", "speech of the videos, from their first frame on (default: their own sound)"),
+    "driving": ("D", "clip that the videos should follow"),
+    "photo": ("P", "photo that the videos should look like"),
+    "reference": ("REAL", "real recording of the same speech, from the same moment on"),
+    "pair": ("OTHER", "result that differs in one signal: how much each region changed"),
+    "phones": ("F", "TextGrid or JSON with the phones of the speech: scores p, b and m"),
+}
+NETWORKS = {
+    "fid": "Inception for FID against --reference",
+    "fvd": "I3D for FVD against --reference",
+    "lpips": "LPIPS against --reference",
+    "syncnet": "SyncNet; the video must be a crop of its run_pipeline.py",
+}
+
+
+def add_evaluate(verb: argparse.ArgumentParser) -> None:
+    """Options of `actalker evaluate`."""
+    verb.add_argument("videos", type=Path, nargs="*", metavar="VIDEO", help="video, folder of videos or results.jsonl")
+    for name, (metavar, what) in KNOWN.items():
+        verb.add_argument(f"--{name}", type=Path, metavar=metavar, help=f"{what}; or a folder of such, named alike")
+    verb.add_argument(
+        "--words", metavar="TEXT", help="English words of the speech, whose phones pocketsphinx then finds"
+    )
+    verb.add_argument(
+        "--arcface", type=Path, metavar="F", help="ArcFace as ONNX (default: InsightFace's, if it is there)"
+    )
+    for name, what in NETWORKS.items():
+        verb.add_argument(f"--{name}", type=Path, metavar="NET.pt", help=f"TorchScript file of {what}")
+    verb.add_argument("--csv", action="store_true", help="print a row for each video, coefficients included")
+    verb.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    verb.add_argument("--suite", action="store_true", help="render and score the project's own list of results instead")
+    verb.add_argument("--update", action="store_true", help="with --suite: keep these values as the expected ones")
+
+
+def evaluate(options: argparse.Namespace) -> tuple[dict, str]:
+    """Score videos, or the suite."""
+    _check_format(options)
+    if options.suite:
+        return _suite(options)
+    if options.update:
+        raise InputError("--update belongs to --suite; add it or leave --update out.")
+    if not options.videos:
+        raise InputError("No video was given; name a video, a folder of videos or a results.jsonl, or add --suite.")
+    if options.phones and options.words:
+        raise InputError("Both --phones and --words were given; give one of them.")
+    from actalker.evaluate import tables
+    from actalker.evaluate.evaluation import Known, Networks
+    from actalker.evaluate.evaluation import evaluate as measure
+
+    known = Known(**{name: getattr(options, name) for name in (*KNOWN, "words", "arcface")})
+    networks = Networks(**{name: getattr(options, name) for name in NETWORKS})
+    results = measure(options.videos, known, networks, options.progress)
+    show = tables.as_csv if options.csv else tables.as_markdown if options.markdown else tables.as_text
+    return {"results": [one.as_dict() for one in results]}, show(results)
+
+
+def _check_format(options: argparse.Namespace) -> None:
+    chosen = [f"--{name}" for name in ("json", "csv", "markdown") if getattr(options, name)]
+    if len(chosen) > 1:
+        raise InputError(f"{' and '.join(chosen)} were given; choose one of them.")
+
+
+def _suite(options: argparse.Namespace) -> tuple[dict, str]:
+    from actalker.evaluate import suite
+
+    if options.videos:
+        raise InputError(f"--suite makes its own videos, but {options.videos[0]} was given; leave one of them out.")
+    outcome = suite.run(options.progress)
+    if options.update:
+        suite.keep(outcome)
+    show = suite.as_csv if options.csv else suite.as_markdown if options.markdown else suite.as_text
+    return outcome.as_dict(), show(outcome)
+
+
+def add_compare(verb: argparse.ArgumentParser) -> None:
+    """Options of `actalker compare`."""
+    add_media(verb)
+    verb.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for videos, grid, curves and table"
+    )
+    verb.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        type=_map,
+        dest="maps",
+        metavar="NAME=REGION:SOURCE,...",
+        help="one more mode: the preset joint with these regions changed",
+    )
+    add_settings(verb)
+
+
+def compare(options: argparse.Namespace) -> tuple[dict, str]:
+    """Render and measure the modes."""
+    if options.photo is None:
+        raise InputError("No photo was given; add --photo.")
+    from actalker.compare import compare as render
+
+    facts = render(Request(**given(options, *MEDIA)), dict(options.maps), options.out, options.progress)
+    table = facts.pop("table")
+    return facts, f"{table}\n\n{facts['grid']}\n{facts['curves']}\n{facts['csv']}\n{facts['markdown']}"
+
+
+def _map(text: str) -> tuple[str, dict[str, str]]:
+    name, _, changes = text.partition("=")
+    if not name or not changes:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=REGION:SOURCE, such as lips=head:still,gaze:audio")
+    return name, PRESETS["joint"] | dict(region(change.replace(":", "=", 1)) for change in changes.split(","))
