@@ -137,7 +137,7 @@ def blinking(frames: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_sync_scores_find_the_shift_and_the_distance(scripted):
-    """The blue of each frame is eight times what is heard: the distance is 0 but for rounding, and the median is not."""
+    """Each frame's blue is eight times what is heard: the distance is 0 but for rounding, and the median is not."""
     samples, heard = blinking(60)
     blues = np.round(8 * heard)
     network = scripted(ToySyncNet())
