@@ -113,11 +113,12 @@ def _add_measure(verb: argparse.ArgumentParser) -> None:
 
 def _add_train(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--corpus", type=Path, help="folder for synthetic speech; filled as far as needed")
-    verb.add_argument("--minutes", type=float, default=60, help="raw speech in the corpus (default 60)")
+    verb.add_argument("--minutes", type=float, default=127.5, help="raw speech in the corpus (default 127.5)")
     verb.add_argument("--out", type=Path, help="folder for state, log and checkpoint")
     verb.add_argument("--steps", type=int, default=Training.steps, help=f"training steps (default {Training.steps})")
     verb.add_argument("--batch", type=int, default=Training.batch, help=f"clips a step (default {Training.batch})")
-    verb.add_argument("--threads", type=int, default=1, help="threads of the network (default 1)")
+    verb.add_argument("--threads", type=int, default=1, help="threads of the network on a CPU (default 1)")
+    verb.add_argument("--workers", type=int, default=os.cpu_count(), help="that synthesise speech (default: all cores)")
     verb.add_argument("--score", action="store_true", help="instead of training, score a checkpoint on real speech")
     verb.add_argument("--checkpoint", type=Path, metavar="F", help="what to score (default: the one that is shipped)")
     verb.add_argument("--talking", type=Path, nargs="+", default=[], metavar="CLIP", help="score on real lips, too")
@@ -195,12 +196,12 @@ def _train(options: argparse.Namespace) -> tuple[dict, str]:
     from actalker.training.corpus import CorpusPlan, build_corpus, load_corpus
     from actalker.training.loop import train
 
-    check_counts(options, "minutes", "steps", "batch", "threads")
+    check_counts(options, "minutes", "steps", "batch", "threads", "workers")
     torch.set_num_threads(options.threads)
-    build_corpus(options.corpus, CorpusPlan(), options.minutes)
+    build_corpus(options.corpus, CorpusPlan(), options.minutes, options.workers)
     config = Training(steps=options.steps, batch=options.batch)
     facts = {"corpus_minutes": options.minutes}
-    checkpoint = train(load_corpus(options.corpus), MotionNet(), config, options.out, facts)
+    checkpoint = train(load_corpus(options.corpus, options.minutes), MotionNet(), config, options.out, facts)
     return {"checkpoint": str(checkpoint), "steps": config.steps}, f"{checkpoint}: {config.steps} steps."
 
 

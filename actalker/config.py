@@ -67,6 +67,10 @@ class Control:
     condition: int = 128  # width of a signal's and of the identity's tokens
     branches: tuple[str, ...] = SIGNALS
     directions: int = 2
+    mixer: str = "scan"  # or "attention": what a branch does with its tokens
+    gates: bool = True  # False: the branch of an absent signal runs, too, on a null token
+    mask_drop: bool = True  # False: every branch sees and moves every region
+    identity: bool = True  # False: the face's shape stays outside
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Sampling:
     sigma_max: float = 10.0
     sigma_min: float = 0.1
     rho: float = 7.0
-    mouth_noise: float = 0.0  # share of the noise that the mouth starts from: speech leaves it little choice
+    settled: tuple[str, ...] = ("mouth",)  # regions that signals leave no choice: their first estimate stands
     guidance: float = 1.0  # 1: the conditional prediction alone, without a second pass
 
 
@@ -101,8 +105,8 @@ class Sampling:
 class Training:
     """`actalker train`: what it draws and how it steps."""
 
-    steps: int = 6000
-    batch: int = 8
+    steps: int = 4400
+    batch: int = 16
     frames: int = 75
     rate: float = 1.5e-3
     warmup: int = 150
@@ -113,6 +117,7 @@ class Training:
     drop: float = 0.1  # share of draws whose signal becomes the null token
     sigma_mean: float = 0.3  # of ln sigma
     sigma_std: float = 1.3
+    blank: float = 0.3  # share of draws that start, as sampling does, at Sampling.sigma_max with settled regions at 0
     velocity: float = 0.5
     auxiliary: float = 0.5
     closure: float = 0.3  # weight of openings where lips should meet, and of meetings where they should not

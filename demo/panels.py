@@ -25,6 +25,7 @@ MASK_WORDS = {"grow": "Grow the regions", "feather": "Soften their edges"}
 SETTING_WORDS = {
     "audio_strength": "Voice strength",
     "video_strength": "Clip strength",
+    "head_strength": "Head strength",
     "size": "Picture",
     "fps": "Frames per second",
     "steps": "Denoising steps",

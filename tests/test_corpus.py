@@ -1,18 +1,19 @@
 """A corpus is reproducible, resumable and aligned; the hard sound keeps its length, level and timing."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from actalker.errors import InputError
-from actalker.training import augment, corpus
+from actalker.training import augment, corpus, texts
 from actalker.training.voices import RATE, Spoken
 
 BUZZ = (0.3 * np.sin(2 * np.pi * 150 * np.arange(RATE // 2) / RATE) ** 9).astype(np.float32)
 
 
-def fake_speak(voice: str, text: str, rng: np.random.Generator) -> Spoken:
+def fake_speak(voice: str, text: str, rng: np.random.Generator, _sung: bool) -> Spoken:
     """Half a second of silence, an open vowel and silence, as a synthesiser would give it."""
     loud = np.float32(rng.uniform(0.5, 1.0))
     samples = np.concatenate([np.zeros(RATE // 2, np.float32), loud * BUZZ, np.zeros(RATE // 2, np.float32)])
@@ -23,9 +24,9 @@ def fake_speak(voice: str, text: str, rng: np.random.Generator) -> Spoken:
 def plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> corpus.CorpusPlan:
     monkeypatch.setattr(corpus, "speak", fake_speak)
     monkeypatch.setattr(corpus, "require_programs", lambda: None)
-    texts = tmp_path / "texts.txt"
-    texts.write_text("Some people may come by boat.\nThe maps are here.\n")
-    return corpus.CorpusPlan(seed=0, texts=(texts,), utterances_per_shard=3)
+    lines = tmp_path / "lines.txt"
+    lines.write_text("Some people may come by boat.\nThe maps are here.\n")
+    return corpus.CorpusPlan(seed=0, texts=(lines,), utterances_per_shard=3)
 
 
 def test_items_are_aligned(plan: corpus.CorpusPlan, tmp_path: Path) -> None:
@@ -62,6 +63,22 @@ def test_a_build_goes_on_where_it_stopped(plan: corpus.CorpusPlan, tmp_path: Pat
     assert np.array_equal(whole[-1].renderings[2].mel, parts[-1].renderings[2].mel)
 
 
+def test_a_manifest_tells_every_item(plan: corpus.CorpusPlan, tmp_path: Path) -> None:
+    corpus.build_corpus(tmp_path, plan, minutes=0.12, workers=2)
+    rows = [json.loads(line) for line in (tmp_path / corpus.MANIFEST).read_text().splitlines()]
+    items = corpus.load_corpus(tmp_path)
+    assert [(row["voice"], row["text"], row["sung"]) for row in rows] == [(i.voice, i.text, i.sung) for i in items]
+    assert [row["seeds"] for row in rows[:4]] == [[0, 0]] * 3 + [[0, 1]]
+    clean = [[tuple(phone) for phone in row["phones"]] for row in rows]
+    assert clean == [item.renderings[0].phones for item in items]
+
+
+def test_only_the_first_shards_of_a_longer_corpus_are_used(plan: corpus.CorpusPlan, tmp_path: Path) -> None:
+    corpus.build_corpus(tmp_path, plan, minutes=0.2)
+    assert len(corpus.load_corpus(tmp_path, 0.01)) == 3
+    assert len(corpus.load_corpus(tmp_path, 0.2)) == len(corpus.load_corpus(tmp_path))
+
+
 def test_nobody_speaks_nobody_moves() -> None:
     rng = np.random.default_rng(0)
     for kind in ("silence", "noise", "music", "breaths", "clicks"):
@@ -79,7 +96,7 @@ def test_sentences_leave_authors_and_verse_out() -> None:
     fortunes = (
         "People who may sing do sing.\n\t\t-- Somebody Famous\n%\nNO SHOUTING IN THE LIBRARY PLEASE.\n%\nTen 2 4.\n"
     )
-    assert corpus._sentences_of(fortunes) == ["People who may sing do sing."]
+    assert texts.sentences_of(fortunes) == ["People who may sing do sing."]
 
 
 @pytest.mark.parametrize("step", [step for _, step in augment.STEPS] + [augment.telephoned, augment.gained])

@@ -466,7 +466,7 @@ def test_presets_regions_and_bounds_come_from_the_config(blocks):
     assert {value for _, value in _props(blocks, "preset")["choices"]} == set(config.PRESETS)
     for region in config.REGIONS:
         assert tuple(value for _, value in _props(blocks, f"region-{region}")["choices"]) == config.SOURCES
-    for name in ("audio_strength", "video_strength", "steps", "seed", "fps", "grow", "feather"):
+    for name in ("audio_strength", "video_strength", "head_strength", "steps", "seed", "fps", "grow", "feather"):
         field, props = panels.REQUEST[name], _props(blocks, name)
         assert (props["minimum"], props["maximum"]) == (field.metadata["low"], field.metadata["high"])
         assert props["value"] == field.default

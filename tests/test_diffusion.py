@@ -21,10 +21,18 @@ def quiet(_):
 
 def test_euler_finds_the_gaussian():
     levels = sigmas(Sampling(steps=400, sigma_max=80.0, sigma_min=0.002))
-    noise = torch.randn(4000, 1, 1, generator=torch.Generator().manual_seed(0)) * levels[0]
-    drawn = sample_euler(gaussian(1.5, 0.5), noise, levels, quiet)
+    noise = torch.randn(4000, 1, 1, generator=torch.Generator().manual_seed(0))
+    drawn = sample_euler(gaussian(1.5, 0.5), noise, levels, torch.tensor([False]), quiet)
     assert drawn.mean().item() == pytest.approx(1.5, abs=0.03)
     assert drawn.std().item() == pytest.approx(0.5, rel=0.05)
+
+
+def test_settled_coefficients_keep_their_first_estimate_whatever_the_noise():
+    levels = sigmas(Sampling(steps=5))
+    noise = torch.randn(2, 9, 2, generator=torch.Generator().manual_seed(0))
+    drawn = sample_euler(gaussian(1.5, 0.5), noise, levels, torch.tensor([True, False]), quiet)
+    assert torch.allclose(drawn[..., 0], gaussian(1.5, 0.5)(torch.zeros(2, 9), levels[0]))
+    assert drawn[..., 1].std() > 0.3
 
 
 def test_levels_fall_to_zero():

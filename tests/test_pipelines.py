@@ -106,6 +106,16 @@ def test_still_regions_and_strength(pipeline, short, tmp_path):
     assert np.allclose(half.values, motion.values / 2, atol=1e-6)
 
 
+def test_head_strength_moves_the_head_alone(pipeline, short, tmp_path):
+    speech = {"speech": short["speech"], "regions": PRESETS["voice"]}
+    _, motion, _ = run(pipeline, tmp_path / "one.mp4", **speech)
+    _, calm, _ = run(pipeline, tmp_path / "calm.mp4", **speech, head_strength=0.25)
+    assert motion.values[:, columns("head")].any()
+    assert np.allclose(calm.values[:, columns("head")], motion.values[:, columns("head")] / 4, atol=1e-6)
+    for region in ("mouth", "eyes", "gaze", "brows"):
+        assert np.array_equal(calm.values[:, columns(region)], motion.values[:, columns(region)])
+
+
 def test_seed_decides_and_repeats(pipeline, short, tmp_path):
     again = [run(pipeline, tmp_path / "a.mp4", speech=short["speech"], seed=seed)[1].values for seed in (3, 3, 4)]
     assert np.array_equal(again[0], again[1])

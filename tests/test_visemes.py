@@ -105,9 +105,10 @@ def test_restarting_times_are_joined() -> None:
 
 def test_espeak_names_are_arpabet() -> None:
     assert set(voices.ESPEAK_TO_ARPABET.values()) <= PHONES
-    assert voices._arpabet_of_espeak("n;") == "N"
+    assert voices._arpabet_of_espeak("n;", "en") == "N"
+    assert [voices._arpabet_of_espeak("r", language) for language in ("en", "de", "it")] == ["R", "K", "D"]
     with pytest.raises(LookupError):
-        voices._arpabet_of_espeak("%%")
+        voices._arpabet_of_espeak("%%", "en")
 
 
 @pytest.mark.parametrize("voice", [*voices.TRAINING_VOICES, voices.HELD_OUT_VOICE])
@@ -123,3 +124,17 @@ def test_synthesisers_tell_their_phones(voice: str) -> None:
     assert set(names) <= PHONES
     assert names.count("M") == 2
     assert names.count("P") == 2
+
+
+@pytest.mark.parametrize("phone", ["W", "UW", "OW", "ER", "SH"])
+def test_rounded_lips_come_together_but_do_not_meet(phone: str) -> None:
+    motion = mouth_motion([(0.0, 0.2, "SIL"), (0.2, 0.6, phone), (0.6, 0.8, "SIL")], 0.8)
+    jaw, close = motion[10, COLUMN["jawOpen"]], motion[10, COLUMN["mouthClose"]]
+    assert 0.2 * jaw < close < 0.7 * jaw
+    assert jaw - close > 0.06
+
+
+def test_something_sung_is_slow_and_holds_its_pitch() -> None:
+    spoken, sung = (voices.Manner.drawn(np.random.default_rng(1), sung=sung) for sung in (False, True))
+    assert sung.stretch > 1.1 * spoken.stretch
+    assert sung.spread < 0.1 * spoken.spread

@@ -1,5 +1,6 @@
 """What a denoiser is told: speech, driving motion, the photo's shape as tokens, and which region listens to which."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import torch
@@ -32,6 +33,11 @@ def region_masks(sources: dict[str, str], frames: int) -> dict[str, Tensor]:
 def coefficient_mask(mask: Tensor) -> Tensor:
     """(t, regions) -> (t, k): every coefficient has its region's value."""
     return mask.repeat_interleave(torch.tensor([len(names) for names in REGIONS.values()], device=mask.device), dim=1)
+
+
+def belonging(regions: Collection[str]) -> Tensor:
+    """(k,) bool: the coefficients of these regions."""
+    return torch.tensor([region in regions for region, names in REGIONS.items() for _ in names])
 
 
 class ConvBlock(nn.Module):

@@ -5,7 +5,8 @@
     z_out = SSM(Concat(e_id, e, z_in))         identity and signal tokens join the scan        (equation 6)
     o = f2(Norm(sum of pasted z_out)) + z      tokens of no open branch keep z                 (equations 3, 4, 7)
 
-A closed gate is a signal that is absent from the call: its branch is not computed.
+A closed gate is a signal that is absent from the call: its branch is not computed. Masks stay on the CPU: they decide
+the shapes, which must be known without waiting for a GPU.
 """
 
 import math
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from actalker.config import Control
+from actalker.model.attention import TemporalAttention
 from actalker.scan import selective_scan
 
 
@@ -45,20 +47,34 @@ class ScanUnit(nn.Module):
         return y.transpose(1, 2)
 
 
+class JointAttention(nn.Module):
+    """In the scan's place, for comparison: attention over the same tokens. (b, l, d) -> (b, l, d)."""
+
+    def __init__(self, config: Control):
+        super().__init__()
+        self.attention = TemporalAttention(config.width, heads=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attention(x[:, :, None])[:, :, 0]
+
+
+MIXERS = {"scan": ScanUnit, "attention": JointAttention}
+
+
 class ControlBranch(nn.Module):
     """One signal: select the tokens of its regions, scan them with the identity and the signal's tokens, paste back."""
 
     def __init__(self, config: Control):
         super().__init__()
         self.condition = nn.Linear(config.condition, config.width)
-        self.scan = ScanUnit(config)
+        self.scan = MIXERS[config.mixer](config)
 
     def forward(self, z: Tensor, identity: Tensor, signal: Tensor, mask: Tensor) -> Tensor:
-        """z (b, t, n, d), identity (b, 1, d), signal (b, t, m, c), mask (t, n) -> (b, t, n, d), zero off the mask."""
-        at = mask.flatten().nonzero()[:, 0]
+        """z (b, t, n, d), identity (b, i, d), signal (b, t, m, c), mask (t, n) -> (b, t, n, d), zero off the mask."""
+        at = mask.flatten().nonzero()[:, 0].to(z.device)
         kept = z.flatten(1, 2).index_select(1, at)  # (b, l, d): frame by frame, the paper's spatio-temporal order
         sequence, place = _joined(F.silu(self.condition(signal)), kept, mask)
-        scanned = self.scan(torch.cat([identity, sequence], dim=1))[:, 1:]
+        scanned = self.scan(torch.cat([identity, sequence], dim=1))[:, identity.shape[1] :]
         pasted = torch.zeros_like(z).flatten(1, 2).index_copy(1, at, scanned[:, place])
         return pasted.view_as(z)
 
@@ -70,14 +86,14 @@ def _joined(signal: Tensor, kept: Tensor, mask: Tensor) -> tuple[Tensor, slice |
     other goes before the frame's z, and is dropped from frames in which nobody listens.
     """
     if signal.shape[2] == mask.shape[1]:
-        own = signal.flatten(1, 2).index_select(1, mask.flatten().nonzero()[:, 0])
+        own = signal.flatten(1, 2).index_select(1, mask.flatten().nonzero()[:, 0].to(kept.device))
         return torch.stack([own, kept], dim=2).flatten(1, 2), slice(1, None, 2)
     heard = mask.any(dim=1).nonzero()[:, 0]
-    spoken = signal.index_select(1, heard).flatten(1, 2)
+    spoken = signal.index_select(1, heard.to(kept.device)).flatten(1, 2)
     frames = torch.cat([heard.repeat_interleave(signal.shape[2]), mask.nonzero()[:, 0]])
     order = frames.argsort(stable=True)  # by frame, and within a frame the signal first
-    place = (order >= spoken.shape[1]).nonzero()[:, 0]
-    return torch.cat([spoken, kept], dim=1).index_select(1, order), place
+    place = (order >= spoken.shape[1]).nonzero()[:, 0].to(kept.device)
+    return torch.cat([spoken, kept], dim=1).index_select(1, order.to(kept.device)), place
 
 
 class ParallelControl(nn.Module):
@@ -85,7 +101,7 @@ class ParallelControl(nn.Module):
 
     def __init__(self, config: Control):
         super().__init__()
-        d = config.width
+        d, self.config = config.width, config
         self.enter = nn.Linear(d, d)
         self.identity = nn.Linear(config.condition, d)
         self.branches = nn.ModuleDict({name: ControlBranch(config) for name in config.branches})
@@ -98,8 +114,12 @@ class ParallelControl(nn.Module):
         Returns (b, t, n, d) without the residual, zero where no open branch listens.
         """
         entered, token = self.enter(z), F.silu(self.identity(identity))[:, None]
+        if not self.config.identity:
+            token = token[:, :0]
+        if not self.config.mask_drop:
+            masks = {name: torch.ones_like(mask) for name, mask in masks.items()}
         total = torch.zeros_like(z)
         for name, signal in signals.items():
             total = total + self.branches[name](entered, token, signal, masks[name])
         listened = torch.stack([masks[name] for name in signals]).any(dim=0)[..., None]  # (t, n, 1)
-        return self.leave(self.norm(total)) * listened
+        return self.leave(self.norm(total)) * listened.to(z.device)

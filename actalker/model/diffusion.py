@@ -74,11 +74,18 @@ def sigmas(config: Sampling) -> Tensor:
     return torch.cat([(high + ramp * (low - high)) ** config.rho, torch.zeros(1)])
 
 
-def sample_euler(denoise: Denoise, x: Tensor, levels: Tensor, after_step: Callable[[int], None]) -> Tensor:
-    """Deterministic Euler from x = sigma_max · noise. `after_step(i)` may raise to stop."""
+def sample_euler(
+    denoise: Denoise, noise: Tensor, levels: Tensor, settled: Tensor, after_step: Callable[[int], None]
+) -> Tensor:
+    """Deterministic Euler from sigma_max · noise (b, t, k). `after_step(i)` may raise to stop.
+
+    Coefficients that are `settled` (k,) start without noise, and the first estimate of them stands.
+    """
+    x = noise.masked_fill(settled, 0) * levels[0]
     for i, (sigma, following) in enumerate(zip(levels[:-1], levels[1:], strict=True)):
         denoised = denoise(x, sigma)
-        x = denoised + (x - denoised) * (following / sigma)
+        moved = denoised + (x - denoised) * (following / sigma)
+        x = torch.where(settled, denoised if i == 0 else x, moved)
         after_step(i)
     return x
 

@@ -5,10 +5,10 @@ sees another signal than its own, also in joint mode.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from actalker.config import COEFFICIENTS, REGIONS, MotionNet
+from actalker.model.attention import TemporalAttention
 from actalker.model.conditioning import Conditions, DrivingEncoder, SpeechEncoder
 from actalker.model.control import ParallelControl
 
@@ -19,32 +19,6 @@ def sinusoids(x: Tensor, width: int) -> Tensor:
     """(b,) -> (b, width): sines and cosines at frequencies e^0 .. e^5."""
     angles = x[:, None] * torch.exp(torch.linspace(0, 5, width // 2, device=x.device))
     return torch.cat([angles.sin(), angles.cos()], dim=1)
-
-
-def rotary(x: Tensor) -> Tensor:
-    """Rotary positions (arXiv 2104.09864): in x (b, heads, t, d) each pair (i, i + d/2) turns with t."""
-    t, half = x.shape[-2], x.shape[-1] // 2
-    frequency = 100.0 ** (-torch.arange(half, device=x.device) / half)
-    angle = torch.arange(t, device=x.device)[:, None] * frequency
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], dim=-1)
-
-
-class TemporalAttention(nn.Module):
-    """Self-attention over the frames of each region. (b, t, n, d) -> (b, t, n, d)."""
-
-    def __init__(self, width: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.enter = nn.Linear(width, 3 * width)
-        self.leave = nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        b, t, n, d = x.shape
-        rows = self.enter(x).permute(0, 2, 1, 3).reshape(b * n, t, 3, self.heads, -1)
-        q, k, v = rows.permute(2, 0, 3, 1, 4)  # (b n, heads, t, d / heads)
-        mixed = F.scaled_dot_product_attention(rotary(q), rotary(k), v)
-        return self.leave(mixed.transpose(1, 2).reshape(b, n, t, d).transpose(1, 2))
 
 
 class MotionBlock(nn.Module):
@@ -116,7 +90,18 @@ class MotionDenoiser(nn.Module):
             signals["audio"] = speech[:, :, None]
         if "video" in masks:
             signals["video"] = self.driving(self.whiten(driving))
+        if not self.config.control.gates:
+            signals, masks = self._nothing_closed(signals, masks)
         return Conditions(self.shape(shape), signals, masks)
+
+    def _nothing_closed(
+        self, signals: dict[str, Tensor], masks: dict[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Without gates, the branch of a signal that nobody follows runs on its null token, wherever another does."""
+        b, t = next(iter(signals.values())).shape[:2]
+        anywhere = torch.stack([*masks.values()]).any(dim=0)
+        silent = {name: null.expand(b, t, 1, -1) for name, null in self.null.items() if name not in signals}
+        return signals | silent, masks | dict.fromkeys(silent, anywhere)
 
     def forget(self, conditions: Conditions) -> Conditions:
         """The same conditions with every signal replaced by its learned null token, for guidance."""

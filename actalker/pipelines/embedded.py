@@ -13,7 +13,7 @@ import torch
 
 from actalker import checkpoints
 from actalker.config import COEFFICIENTS, MEL_PER_FRAME, REGIONS, Sampling
-from actalker.model.conditioning import Conditions, coefficient_mask, region_masks
+from actalker.model.conditioning import Conditions, belonging, coefficient_mask, region_masks
 from actalker.model.diffusion import guided, precondition, sample_euler, sigmas, windowed
 from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
 from actalker.pipelines.request import Progress, Request, silent
@@ -102,10 +102,12 @@ class EmbeddedPipeline:
             denoise = guided(precondition(counted), self.network.forget, sampling.guidance)
             levels = sigmas(sampling)
             generator = torch.Generator().manual_seed(request.seed)
-            noise = torch.randn(1, frames, len(COEFFICIENTS), generator=generator) * levels[0]
-            noise[..., : len(REGIONS["mouth"])] *= sampling.mouth_noise
+            noise = torch.randn(1, frames, len(COEFFICIENTS), generator=generator)
             whole = windowed(denoise, conditions, config.window, config.overlap)
-            done = sample_euler(whole, noise, levels, lambda i: progress("denoising", (i + 1) / sampling.steps))
+            settled = belonging(sampling.settled)
+            done = sample_euler(
+                whole, noise, levels, settled, lambda i: progress("denoising", (i + 1) / sampling.steps)
+            )
             values = self.network.unwhiten(done)[0] * self._strength(request, conditions)
         motion = Motion(values.numpy().astype(np.float32), float(config.fps), measured.filled)
         return motion.resampled(float(request.fps), frame_count(measured.seconds, request.fps)), calls
@@ -125,7 +127,8 @@ class EmbeddedPipeline:
 
     def _strength(self, request: Request, conditions: Conditions) -> torch.Tensor:
         """(t, k): each coefficient's strength, 0 where its region keeps still."""
-        return sum(coefficient_mask(mask) * request.strengths[name] for name, mask in conditions.masks.items())
+        whole = sum(coefficient_mask(mask) * request.strengths[name] for name, mask in conditions.masks.items())
+        return torch.where(belonging({"head"}), whole * request.head_strength, whole)
 
     def _frames(
         self, portrait: Portrait, motion: Motion, request: Request, speaks: bool, watch: Stopwatch, progress: Progress

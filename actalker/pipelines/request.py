@@ -35,6 +35,7 @@ class Request:
     regions: dict[str, str] | None = None  # region -> source; None: the natural preset for what was given
     audio_strength: float = _setting(1.0, "how strongly the voice moves its regions", 0.0, 1.5)
     video_strength: float = _setting(1.0, "how strongly the driving clip moves its regions", 0.0, 1.5)
+    head_strength: float = _setting(1.0, "how far the head moves, whoever moves it", 0.0, 1.5)
     fps: Fraction = _setting(Fraction(25), "frames a second of the result", 10, 60)
     size: int | str = _setting(512, "side of the square result in pixels, or full for the whole picture", 128, 1024)
     steps: int = _setting(Sampling.steps, "denoising steps", 1, 50)

@@ -6,11 +6,11 @@ stopped and continued at any time, and several builds with the same seed agree.
 
 import json
 import logging
+import math
+import multiprocessing
 import os
-import re
 import subprocess
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from actalker.signals import phones
 from actalker.signals.audio import log_mel, normalise
 from actalker.training import augment
 from actalker.training.gestures import loudness
+from actalker.training.texts import Texts, load_texts
 from actalker.training.visemes import PHONES, mouth_motion
-from actalker.training.voices import RATE, TRAINING_VOICES, Phone, Spoken, require_programs, speak
+from actalker.training.voices import RATE, TRAINING_VOICES, Phone, Spoken, language, require_programs, speak
 
 FPS = 25
 SAMPLES_PER_FRAME = RATE // FPS
@@ -32,20 +33,8 @@ TRACKS = ("mel", "evidence", "mouth", "loudness")  # of a rendering, as a shard 
 RENDERINGS = 3  # the first clean, the others augmented
 WORDLESS_SHARE = 0.06  # items without any speech: they teach the mouth to stay still
 JOINED_SHARE = 0.25  # items of two sentences with a pause between
-SALAD_SHARE = 0.4  # texts of random words, rich in p, b and m
-
-FORTUNES = Path("/usr/share/games/fortunes")
-WORDS = Path("/usr/share/dict/words")
-SALAD_FRAMES = (
-    "the {} {} will {} a {}",
-    "my {} and your {} are {}",
-    "we {} the {}, {}",
-    "{} {} {} {}",
-    "why did the {} {} by the {}?",
-    "{} and {}, but {}",
-    "please {} that {} before {}",
-    "I'm {}, maybe {} or {}",
-)
+SUNG_SHARE = 0.06  # items that are nearly sung: slow, on one pitch
+MANIFEST = "manifest.jsonl"
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +60,7 @@ class Utterance:
     voice: str
     text: str
     renderings: list[Rendering]
+    sung: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,68 +90,44 @@ def build_corpus(
         return done
     require_programs()
     folder.mkdir(parents=True, exist_ok=True)
-    sentences, words = load_texts(plan.texts)
-    with ProcessPoolExecutor(workers) as pool:
+    texts = load_texts(plan.texts)
+    with multiprocessing.Pool(workers, maxtasksperchild=1) as pool:  # espeak-ng's sound depends on what it said before
         while done < minutes:
             missing = []
             while len(missing) < workers:
                 if not _shard_path(folder, shard).exists():
                     missing.append(shard)
                 shard += 1
-            tasks = [pool.submit(_build_shard, folder, plan, sentences, words, number) for number in missing]
-            done += sum(task.result() for task in tasks)
+            tasks = [pool.apply_async(_build_shard, (folder, plan, texts, number)) for number in missing]
+            done += sum(task.get() for task in tasks)
             progress(done)
+    write_manifest(folder, plan)
     return done
 
 
-def load_corpus(folder: Path) -> list[Utterance]:
-    """All utterances of a corpus folder, in order. InputError: no shard there."""
+def write_manifest(folder: Path, plan: CorpusPlan) -> None:
+    """`manifest.jsonl`, a line for each item: where it is, its seeds, and what is said by whom and when."""
+    part = folder / (MANIFEST + ".part")
+    with part.open("w") as file:
+        for path in sorted(folder.glob("shard-*.npz")):
+            index = _read_index(path)
+            clean = np.cumsum([0, *(item["count"] for item in index["utterances"])])
+            for number, item in enumerate(index["utterances"]):
+                seeds = [plan.seed, int(path.stem.removeprefix("shard-"))]
+                row = {"shard": path.name, "item": number, "seeds": seeds} | item
+                file.write(json.dumps(row | {"phones": index["phones"][clean[number]]}) + "\n")
+    part.replace(folder / MANIFEST)
+
+
+def load_corpus(folder: Path, minutes: float = math.inf) -> list[Utterance]:
+    """The first shards' utterances, in order, until `minutes` of raw speech are reached. InputError: no shard there."""
     paths = sorted(Path(folder).glob("shard-*.npz"))
     if not paths:
         raise InputError(f"{folder} holds no corpus shards: build one first.")
-    return [utterance for path in paths for utterance in _read_shard(path)]
-
-
-def load_texts(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
-    """Sentences and single words: those of the given files, or of Debian's fortunes and word list."""
-    if paths:
-        sentences = [line.strip() for path in paths for line in path.read_text("utf-8").splitlines() if line.strip()]
-        return sentences, sorted({word for line in sentences for word in re.findall("[a-z]{3,}", line.lower())})
-    for needed, package in ((FORTUNES, "fortunes"), (WORDS, "wamerican")):
-        if not needed.exists():
-            raise InputError(f"{needed} was not found: install the Debian package {package}.")
-    sources = sorted(path for path in FORTUNES.iterdir() if not path.suffix)
-    sentences = {line for path in sources for line in _sentences_of(path.read_text("utf-8", errors="ignore"))}
-    words = re.findall(r"^[a-z]{3,10}$", WORDS.read_text("utf-8"), re.MULTILINE)
-    return sorted(sentences), words
-
-
-def _sentences_of(fortunes: str) -> list[str]:
-    """Plain sentences of 20 to 95 letters, without the authors' names."""
-    found = []
-    for fortune in fortunes.split("\n%\n"):
-        plain = re.sub(r"\s+", " ", re.sub(r"--.*", "", fortune, flags=re.DOTALL))
-        for sentence in re.split(r"(?<=[.!?;])\s+", plain):
-            ordinary = re.fullmatch(r"[A-Za-z' ,.!?;-]{20,95}", sentence) and sentence != sentence.upper()
-            if ordinary:
-                found.append(sentence.strip(" -"))
-    return found
-
-
-def _draw_text(sentences: list[str], words: list[str], rng: np.random.Generator) -> str:
-    if rng.random() >= SALAD_SHARE:
-        return str(rng.choice(sentences))
-    frame = str(rng.choice(SALAD_FRAMES))
-    return re.sub(r"\{\}", lambda _: _draw_word(words, rng), frame)
-
-
-def _draw_word(words: list[str], rng: np.random.Generator) -> str:
-    """A word; nearly every second time one that needs closed lips."""
-    closing = rng.random() < 0.45
-    for word in rng.choice(words, 20):
-        if not closing or re.search("[pbm]", word):
-            return str(word)
-    return "maybe"
+    reached = np.cumsum([0.0, *map(_shard_minutes, paths)])
+    return [
+        item for path, before in zip(paths, reached, strict=False) if before < minutes for item in _read_shard(path)
+    ]
 
 
 @dataclass(frozen=True)
@@ -173,7 +139,7 @@ class _Track:
     phones: list[Phone]
 
 
-def _build_shard(folder: Path, plan: CorpusPlan, sentences: list[str], words: list[str], number: int) -> float:
+def _build_shard(folder: Path, plan: CorpusPlan, texts: Texts, number: int) -> float:
     """Write one shard; returns its minutes of raw speech."""
     rng = np.random.default_rng((plan.seed, number))
     utterances: list[Utterance] = []
@@ -183,14 +149,15 @@ def _build_shard(folder: Path, plan: CorpusPlan, sentences: list[str], words: li
             utterances.append(Utterance("none", "", [_wordless(kind, rng) for kind in _draw_wordless(rng)]))
             continue
         voice = str(rng.choice(list(plan.voices), p=_shares(plan.voices)))
-        texts = [_draw_text(sentences, words, rng) for _ in range(1 + (rng.random() < JOINED_SHARE))]
+        lines = [texts.draw(language(voice), rng) for _ in range(1 + (rng.random() < JOINED_SHARE))]
+        sung = bool(rng.random() < SUNG_SHARE)
         try:
-            spoken = [_levelled(speak(voice, text, rng)) for text in texts]
+            spoken = [_levelled(speak(voice, line, rng, sung)) for line in lines]
         except (LookupError, ValueError, subprocess.SubprocessError) as refusal:
-            log.warning("%s could not say %r: %s", voice, texts, refusal)
+            log.info("%s could not say %r: %s", voice, lines, refusal)
             continue
         renderings = [_render(_padded(spoken, rng), index > 0, babble, rng) for index in range(RENDERINGS)]
-        utterances.append(Utterance(voice, " ".join(texts), renderings))
+        utterances.append(Utterance(voice, " ".join(lines), renderings, sung))
         seconds += sum(sentence.seconds for sentence in spoken)
         babble = spoken[0].samples
     _write_shard(_shard_path(folder, number), utterances, seconds / 60)
@@ -315,7 +282,10 @@ def _write_shard(path: Path, utterances: list[Utterance], minutes: float) -> Non
         "minutes": minutes,
         "frames": [len(rendering.mouth) for rendering in renderings],
         "phones": [rendering.phones for rendering in renderings],
-        "utterances": [{"voice": item.voice, "text": item.text, "count": len(item.renderings)} for item in utterances],
+        "utterances": [
+            {"voice": item.voice, "text": item.text, "sung": item.sung, "count": len(item.renderings)}
+            for item in utterances
+        ],
     }
     part = path.with_suffix(".part")
     with part.open("wb") as file:
@@ -328,8 +298,12 @@ def _write_shard(path: Path, utterances: list[Utterance], minutes: float) -> Non
 
 
 def _shard_minutes(path: Path) -> float:
+    return _read_index(path)["minutes"]
+
+
+def _read_index(path: Path) -> dict:
     with np.load(path) as shard:
-        return json.loads(str(shard["index"]))["minutes"]
+        return json.loads(str(shard["index"]))
 
 
 def _read_shard(path: Path) -> list[Utterance]:
@@ -349,6 +323,6 @@ def _read_shard(path: Path) -> list[Utterance]:
     ]
     remaining = iter(renderings)
     return [
-        Utterance(item["voice"], item["text"], [next(remaining) for _ in range(item["count"])])
+        Utterance(item["voice"], item["text"], [next(remaining) for _ in range(item["count"])], item["sung"])
         for item in index["utterances"]
     ]

@@ -4,7 +4,7 @@ Mel and mouth come from the corpus; the rest of the face and the driver are inve
 signals' motions are known, the answer is known for every map: each region takes its source's motion, or rests.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from actalker.training.corpus import FPS, Rendering, Utterance
 from actalker.training.gestures import accompany, driver, measured
 
 MOUTH = len(REGIONS["mouth"])
+COLOUR_KNOTS = np.linspace(0, BINS - 1, 6)
 PRESET_SHARE = 0.6  # of the draws; the others take a random source for each region
 
 
@@ -33,6 +34,10 @@ class Batch:
     heard: Tensor  # (t, k) coefficients that some signal drives
     shape: Tensor  # (b, 8)
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device, but for the masks."""
+        return replace(self, **{name: value.to(device) for name, value in vars(self).items() if name != "masks"})
+
 
 class Batches:
     """Draws batches from a corpus; a draw depends on the seed and its number alone, so resuming changes nothing."""
@@ -43,6 +48,9 @@ class Batches:
         self.chances = lengths / lengths.sum()
         self.config, self.shape = config, shape
         self.size, self.frames, self.seed = config.batch, config.frames, config.seed
+
+    def __getitem__(self, number: int) -> Batch:
+        return self.draw(number)
 
     def draw(self, number: int) -> Batch:
         rng = np.random.default_rng((self.seed, number))
@@ -99,14 +107,19 @@ def _window(rendering: Rendering, frames: int, rng: np.random.Generator) -> tupl
 
 
 def _disturb(mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Shift, tilt and mask the spectrogram (as SpecAugment, arXiv 1904.08779), and add a little noise."""
-    if rng.random() < 0.5:
-        bins = np.arange(mel.shape[1]) + int(rng.integers(-3, 4))
-        mel = mel[:, bins.clip(0, mel.shape[1] - 1)]
+    """Another vocal tract, colour and contrast; a masked band (as SpecAugment, arXiv 1904.08779); a little noise."""
+    bins = np.arange(BINS)
+    if rng.random() < 0.6:  # a tract that is longer or shorter stretches the mel axis
+        at = (bins * np.exp(rng.normal(0, 0.06))).clip(0, BINS - 1)
+        low = at.astype(int)
+        share = at - low
+        mel = mel[:, low] * (1 - share) + mel[:, (low + 1).clip(max=BINS - 1)] * share
+    if rng.random() < 0.6:
+        mel = mel + np.interp(bins, COLOUR_KNOTS, rng.normal(0, 0.25, len(COLOUR_KNOTS)))
     if rng.random() < 0.4:
-        mel = mel + np.linspace(-1, 1, mel.shape[1]) * rng.normal() * 0.15 + rng.normal() * 0.1
+        mel = mel * np.exp(rng.normal(0, 0.12)) + rng.normal() * 0.1
     if rng.random() < 0.3:
         low = int(rng.integers(0, 72))
         mel = mel.copy()
         mel[:, low : low + int(rng.integers(2, 10))] = mel.min()
-    return (mel + rng.normal(size=mel.shape) * 0.1).astype(np.float32)
+    return (mel + rng.normal(size=mel.shape) * rng.choice([0.05, 0.1, 0.2])).astype(np.float32)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from actalker.checkpoints import parameters, save_motion_net
-from actalker.config import COEFFICIENTS, INDEX, REGIONS, MotionNet, Training
+from actalker.config import COEFFICIENTS, INDEX, REGIONS, MotionNet, Sampling, Training
+from actalker.model.conditioning import belonging
 from actalker.model.diffusion import loss, precondition
 from actalker.model.motion_net import MotionDenoiser
 from actalker.training.corpus import Utterance
@@ -22,6 +24,7 @@ WEIGHTS = {"jawOpen": 3.0, "mouthClose": 3.0, "mouthFunnel": 1.5, "mouthPucker":
 WEIGHTS["eyeBlinkRight"] = WEIGHTS["eyeBlinkLeft"]
 REST = 0.06  # sum of the mouth's coefficients below which it rests
 TOUCHING, APART = 0.03, 0.08  # openings at which lips look closed, and open
+DRAWERS = 2  # processes that draw batches for a GPU
 LEAST_STD = {"mouth": 0.03, "eyes": 0.05, "gaze": 0.05, "brows": 0.05, "head": 0.02}
 
 log = logging.getLogger(__name__)
@@ -31,21 +34,25 @@ def train(corpus: list[Utterance], net: MotionNet, config: Training, folder: Pat
     """Train MotionNet; state, log and averaged weights go to `folder`. Returns the checkpoint's path."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batches = Batches(corpus, config, net.shape)
-    network = MotionDenoiser(net)
+    network = MotionDenoiser(net).to(device)
     average = copy.deepcopy(network).requires_grad_(False)
     optimizer = torch.optim.AdamW(network.parameters(), config.rate, (0.9, 0.98), weight_decay=config.decay)
     first = _resume(folder, network, average, optimizer)
     if first == 0:
         _set_statistics(network, average, batches)
     checkpoint = folder / "motion_net.safetensors"
-    log.info("%d parameters, %d renderings, from step %d", parameters(network), len(batches.renderings), first)
+    facts_of_start = parameters(network), len(batches.renderings), first, device
+    log.info("%d parameters, %d renderings, from step %d, on %s", *facts_of_start)
+    workers = 0 if device.type == "cpu" else DRAWERS  # a GPU waits for batches, a CPU has no core to spare
+    drawn = DataLoader(batches, sampler=range(first, config.steps), batch_size=None, num_workers=workers)
     started = time.monotonic()
-    for step in range(first, config.steps):
+    for step, batch in enumerate(drawn, first):
         for group in optimizer.param_groups:
             group["lr"] = config.rate * _schedule(step, config)
         torch.manual_seed(config.seed * config.steps + step)  # a resumed run draws the same noise
-        losses = _step(network, optimizer, batches.draw(step), config)
+        losses = _step(network, optimizer, batch.to(device), config)
         _follow(average, network, min(config.average, (1 + step) / (10 + step)))
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
             _record(folder, step + 1, losses, (time.monotonic() - started) / (step + 1 - first))
@@ -56,14 +63,13 @@ def train(corpus: list[Utterance], net: MotionNet, config: Training, folder: Pat
 
 def _step(
     network: MotionDenoiser, optimizer: torch.optim.Optimizer, batch: Batch, config: Training
-) -> dict[str, float]:
+) -> dict[str, Tensor]:
     target = network.whiten(batch.target)
     speech, mouth = network.speech(batch.features)
     conditions = network.condition(batch.shape, batch.masks, speech, batch.driving)
     if torch.rand(()) < config.drop:
         conditions = network.forget(conditions)
-    sigma = (torch.randn(len(target)) * config.sigma_std + config.sigma_mean).exp()
-    noisy = target + sigma[:, None, None] * torch.randn_like(target)
+    noisy, sigma = _noised(target, config)
     denoised = precondition(network)(noisy, sigma, conditions)
     place, change = loss(denoised, target, sigma, batch.heard * _emphasis(batch.target, config))
     missed = (mouth - network.whiten(batch.voice)[..., :MOUTH]) ** 2
@@ -75,7 +81,18 @@ def _step(
     total.backward()
     torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
     optimizer.step()
-    return {"place": place.item(), "change": change.item(), "auxiliary": auxiliary.item(), "closure": closure.item()}
+    return {"place": place, "change": change, "auxiliary": auxiliary, "closure": closure}
+
+
+def _noised(target: Tensor, config: Training) -> tuple[Tensor, Tensor]:
+    """target (b, t, k) under noise, and the noise's levels (b,). Drawn on the CPU: the same for every device."""
+    sigma = (torch.randn(len(target)) * config.sigma_std + config.sigma_mean).exp()
+    noise = torch.randn(target.shape)
+    blank = torch.rand(len(target)) < config.blank
+    sigma = torch.where(blank, Sampling.sigma_max, sigma).to(target.device)
+    noisy = target + sigma[:, None, None] * noise.to(target.device)
+    start = (blank[:, None, None] & belonging(Sampling.settled)).to(target.device)
+    return noisy.masked_fill(start, 0), sigma
 
 
 def _unwhitened_mouth(network: MotionDenoiser, mouth: Tensor) -> Tensor:
@@ -86,14 +103,15 @@ def _emphasis(motion: Tensor, config: Training) -> Tensor:
     """Weights (b, t, k) by coefficient, and in the mouth by frame: closed lips and rest are short and count more."""
     closed, resting = _seal(motion), (motion[..., :MOUTH].abs().sum(dim=-1) < REST).float()
     frames = 1 + (config.sealed - 1) * closed + (config.resting - 1) * resting
-    weights = _weights().repeat(*motion.shape[:2], 1)
+    weights = _weights().to(motion.device).repeat(*motion.shape[:2], 1)
     weights[..., :MOUTH] *= frames[..., None]
     return weights
 
 
 def _seal(motion: Tensor) -> Tensor:
-    """How far the lips of a target are closed, (b, t), from 0 to 1: the inverse of what `visemes` did to mouthClose."""
-    return (motion[..., INDEX["mouthClose"]] / (1.05 * motion[..., INDEX["jawOpen"]] + 0.02)).clamp(0, 1)
+    """How far a target's lips meet, (b, t), 0 also where they are rounded: undoes what `visemes` does at p, b, m."""
+    share = motion[..., INDEX["mouthClose"]] / (1.05 * motion[..., INDEX["jawOpen"]] + 0.02)
+    return (2 * share - 1).clamp(0, 1)
 
 
 def _misclosed(motion: Tensor, target: Tensor) -> Tensor:
@@ -142,7 +160,7 @@ def _resume(folder: Path, network: MotionDenoiser, average: MotionDenoiser, opti
     path = folder / "state.pt"
     if not path.exists():
         return 0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, map_location="cpu", weights_only=True)
     network.load_state_dict(state["network"])
     average.load_state_dict(state["average"])
     optimizer.load_state_dict(state["optimizer"])
@@ -158,10 +176,10 @@ def _save(
     part.replace(folder / "state.pt")
 
 
-def _record(folder: Path, step: int, losses: dict[str, float], seconds: float) -> None:
+def _record(folder: Path, step: int, losses: dict[str, Tensor], seconds: float) -> None:
     row = {
         "step": step,
-        **{name: round(value, 4) for name, value in losses.items()},
+        **{name: round(value.item(), 4) for name, value in losses.items()},
         "seconds_per_step": round(seconds, 3),
     }
     with (folder / "log.jsonl").open("a") as file:

@@ -21,16 +21,16 @@ CLOSED = 0.97  # seal above which the lips count as touching
 REST_STRENGTH = 0.12  # total dominance below which the mouth falls back to rest
 SMOOTHING = 0.012  # s, Gaussian
 
-# By phones: how strongly they pull, and where to.
+# By phones: how strongly they pull, and where to. Rounding brings the lips together before a low jaw: mouthClose.
 SHAPES: dict[str, tuple[float, dict[str, float]]] = {
     "SIL": (0.7, {}),
     "AA": (1.0, {"jawOpen": 0.55, "mouthLowerDown": 0.10}),
     "AE": (1.0, {"jawOpen": 0.46, "mouthStretch": 0.25, "mouthUpperUp": 0.15}),
     "AH": (0.7, {"jawOpen": 0.27, "mouthLowerDown": 0.08}),
     "AX": (0.5, {"jawOpen": 0.20}),
-    "AO": (1.0, {"jawOpen": 0.42, "mouthFunnel": 0.45}),
+    "AO": (1.0, {"jawOpen": 0.42, "mouthClose": 0.12, "mouthFunnel": 0.45}),
     "EH": (0.9, {"jawOpen": 0.34, "mouthStretch": 0.22, "mouthUpperUp": 0.10}),
-    "ER": (0.8, {"jawOpen": 0.20, "mouthFunnel": 0.40, "mouthPucker": 0.15}),
+    "ER": (0.8, {"jawOpen": 0.20, "mouthClose": 0.07, "mouthFunnel": 0.40, "mouthPucker": 0.15}),
     "IH": (0.8, {"jawOpen": 0.20, "mouthStretch": 0.25}),
     "IY": (
         1.0,
@@ -42,9 +42,9 @@ SHAPES: dict[str, tuple[float, dict[str, float]]] = {
             "mouthLowerDown": 0.10,
         },
     ),
-    "UH": (0.9, {"jawOpen": 0.20, "mouthFunnel": 0.45, "mouthPucker": 0.20}),
-    "UW": (1.0, {"jawOpen": 0.12, "mouthPucker": 0.65, "mouthFunnel": 0.30}),
-    "OW": (1.0, {"jawOpen": 0.30, "mouthFunnel": 0.50, "mouthPucker": 0.30}),
+    "UH": (0.9, {"jawOpen": 0.20, "mouthClose": 0.09, "mouthFunnel": 0.45, "mouthPucker": 0.20}),
+    "UW": (1.0, {"jawOpen": 0.15, "mouthClose": 0.08, "mouthPucker": 0.65, "mouthFunnel": 0.30}),
+    "OW": (1.0, {"jawOpen": 0.30, "mouthClose": 0.12, "mouthFunnel": 0.50, "mouthPucker": 0.30}),
     "P B M": (1.2, {"jawOpen": 0.06, "mouthRollLower": 0.25, "mouthRollUpper": 0.20}),
     "F V": (1.1, {"jawOpen": 0.10, "mouthRollLower": 0.75, "mouthUpperUp": 0.28, "mouthShrugLower": 0.15}),
     "TH DH": (0.8, {"jawOpen": 0.17, "tongueUp": 0.90, "mouthLowerDown": 0.10}),
@@ -54,7 +54,8 @@ SHAPES: dict[str, tuple[float, dict[str, float]]] = {
     "SH ZH CH JH": (
         1.0,
         {
-            "jawOpen": 0.11,
+            "jawOpen": 0.12,
+            "mouthClose": 0.05,
             "mouthFunnel": 0.60,
             "mouthPucker": 0.15,
             "mouthLowerDown": 0.12,
@@ -63,8 +64,8 @@ SHAPES: dict[str, tuple[float, dict[str, float]]] = {
     ),
     "K G NG": (0.4, {"jawOpen": 0.20}),
     "HH": (0.15, {"jawOpen": 0.25}),
-    "R": (0.8, {"jawOpen": 0.14, "mouthPucker": 0.35, "mouthFunnel": 0.25}),
-    "W": (1.1, {"jawOpen": 0.08, "mouthPucker": 0.80, "mouthFunnel": 0.15}),
+    "R": (0.8, {"jawOpen": 0.15, "mouthClose": 0.05, "mouthPucker": 0.35, "mouthFunnel": 0.25}),
+    "W": (1.1, {"jawOpen": 0.14, "mouthClose": 0.07, "mouthPucker": 0.80, "mouthFunnel": 0.15}),
     "Y": (0.8, {"jawOpen": 0.12, "mouthStretch": 0.35}),
 }
 GLIDES = {"AY": ("AA", "IY"), "AW": ("AA", "UW"), "OY": ("AO", "IY"), "EY": ("EH", "IY"), "OW": ("OW", "UW")}
@@ -150,7 +151,8 @@ def _close_lips(curves: np.ndarray, seal: np.ndarray) -> np.ndarray:
     jaw = COLUMN["jawOpen"]
     closed[:, jaw] *= 1 - 0.55 * seal
     closed[:, [COLUMN[name] for name in OPENED_BY]] *= 1 - seal[:, None]
-    closed[:, COLUMN["mouthClose"]] = seal * (1.05 * closed[:, jaw] + 0.02)
+    sealed = seal * (1.05 * closed[:, jaw] + 0.02)
+    closed[:, COLUMN["mouthClose"]] = np.maximum(sealed, (1 - seal) * curves[:, COLUMN["mouthClose"]])
     return closed
 
 

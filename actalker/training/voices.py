@@ -24,13 +24,19 @@ Phone = tuple[float, float, str]  # start and end in seconds, ARPABET name
 TRAINING_VOICES: dict[str, float] = {
     "flite slt": 0.31,
     "flite rms": 0.31,
-    "flite kal16": 0.14,
-    "festival kal_diphone": 0.13,
-    "espeak-ng": 0.11,
+    "flite kal16": 0.13,
+    "festival kal_diphone": 0.12,
+    "espeak-ng en": 0.06,
+    "espeak-ng fr": 0.02,
+    "espeak-ng de": 0.02,
+    "espeak-ng es": 0.015,
+    "espeak-ng it": 0.015,
 }
 HELD_OUT_VOICE = "flite awb"
 
 FLITE_PITCH = {"slt": 170.0, "rms": 95.0, "awb": 120.0, "kal16": 105.0}  # mean Hz
+FESTIVAL_PITCH = 115.0
+ESPEAK_WORDS = 165  # a minute
 ESPEAK_DIALECTS = ("en-us", "en-us", "en-us", "en-us-nyc", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-029")
 ESPEAK_VARIANTS = (
     "",
@@ -40,6 +46,7 @@ ESPEAK_VARIANTS = (
     "+Linda",
     "+Michael",
 )
+SUNG_STRETCH = (1.5, 2.4)  # how much slower than speech something sung is
 
 SPELLINGS = {"PAU": "SIL", "H#": "SIL", "BRTH": "SIL", "EM": "M", "EN": "N", "NX": "N", "EL": "L", "DX": "D"}
 SPELLINGS |= {"AXR": "ER", "HV": "HH", "UX": "UW", "IX": "IH"}
@@ -52,42 +59,43 @@ ESPEAK_PHONES = {
     "AX": "@ @2 @5 a# @- @#",
     "AO": "O O: O@ o@ O2 o: o O#",
     "EH": "E e@ E# E2 e",
-    "ER": "3 3: VR IR 3r @r",
+    "ER": "3 3: VR IR 3r @r W",
     "IH": "I I# I2 i@ I@ i@3",
     "IY": "i i: i2",
-    "UH": "U U@ U#",
-    "UW": "u: u u# w# y: u:#",
-    "OW": "oU o:U @U oU#",
+    "UH": "U U@ U# Y Y: UR",
+    "UW": "u: u u# w# y: u:# y",
+    "OW": "oU o:U @U oU# eU",
     "AY": "aI aI@ aI2 aI3",
     "AW": "aU aU@",
     "EY": "eI e: e#",
-    "OY": "OI",
-    "P": "p p# ph",
+    "OY": "OI OY oI",
+    "P": "p p# ph pF",
     "B": "b",
     "M": "m m-",
     "F": "f",
-    "V": "v v#",
+    "V": "v v# B",
     "TH": "T",
     "DH": "D D#",
     "T": "t t# t2 t[ * t- t`",
-    "D": "d d# d2 d[",
+    "D": "d d# d2 d[ * ** R2",
     "N": "n n- n^ n#",
     "L": "l l- @L l# l^ L",
-    "S": "s",
-    "Z": "z z#",
+    "S": "s ss ts ts2",
+    "Z": "z z# z2 dz",
     "SH": "S S;",
     "ZH": "Z",
     "CH": "tS",
     "JH": "dZ",
     "K": "k k# x C",
-    "G": "g",
+    "G": "g Q",
     "NG": "N",
     "HH": "h h# ?",
     "R": "r r- R r#",
-    "W": "w",
-    "Y": "j ;",
+    "W": "w w2",
+    "Y": "j ; J^",
 }
 ESPEAK_TO_ARPABET = {mnemonic: phone for phone, names in ESPEAK_PHONES.items() for mnemonic in names.split()}
+UNROUNDED_R = {"fr": "K", "de": "K", "es": "D", "it": "D"}  # only English rounds the lips for an r
 
 
 @dataclass(frozen=True)
@@ -105,11 +113,33 @@ class Spoken:
         return len(self.samples) / RATE
 
 
-def speak(voice: str, text: str, rng: np.random.Generator) -> Spoken:
-    """Say one sentence with tempo and pitch drawn from `rng`; `voice` is one of TRAINING_VOICES or HELD_OUT_VOICE."""
+@dataclass(frozen=True)
+class Manner:
+    """How something is said: factors of a voice's usual phone lengths, pitch, and spread of pitch."""
+
+    stretch: float
+    pitch: float
+    spread: float
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator, sung: bool = False) -> "Manner":
+        """Of speech; what is sung is slow and holds one pitch."""
+        if sung:
+            return cls(rng.uniform(*SUNG_STRETCH), rng.uniform(0.8, 1.5), 0.05)
+        return cls(rng.uniform(0.8, 1.3), rng.uniform(0.75, 1.35), rng.uniform(0.6, 1.6))
+
+
+def speak(voice: str, text: str, rng: np.random.Generator, sung: bool = False) -> Spoken:
+    """Say one sentence in a manner drawn from `rng`; `voice` is one of TRAINING_VOICES or HELD_OUT_VOICE."""
     program, _, name = voice.partition(" ")
-    samples, phones = SYNTHESISERS[program](name, text, rng)
+    samples, phones = SYNTHESISERS[program](name, text, Manner.drawn(rng, sung), rng)
     return Spoken(voice, text, samples, phones)
+
+
+def language(voice: str) -> str:
+    """The language that a voice speaks: "en", "fr", ..."""
+    program, _, name = voice.partition(" ")
+    return name if program == "espeak-ng" else "en"
 
 
 def require_programs() -> None:
@@ -119,12 +149,12 @@ def require_programs() -> None:
             raise InputError(f"The speech synthesiser {program} was not found: install the Debian package {program}.")
 
 
-def _speak_flite(name: str, text: str, rng: np.random.Generator) -> tuple[np.ndarray, list[Phone]]:
-    pitch = FLITE_PITCH[name] * rng.uniform(0.75, 1.35)
+def _speak_flite(name: str, text: str, manner: Manner, _: np.random.Generator) -> tuple[np.ndarray, list[Phone]]:
+    pitch = FLITE_PITCH[name] * manner.pitch
     settings = {
-        "duration_stretch": rng.uniform(0.8, 1.3),
+        "duration_stretch": manner.stretch,
         "int_f0_target_mean": pitch,
-        "int_f0_target_stddev": pitch * rng.uniform(0.08, 0.22),
+        "int_f0_target_stddev": pitch * 0.14 * manner.spread,
     }
     options = [word for key, value in settings.items() for word in ("--setf", f"{key}={value:.3f}")]
     with tempfile.TemporaryDirectory() as folder:
@@ -136,15 +166,16 @@ def _speak_flite(name: str, text: str, rng: np.random.Generator) -> tuple[np.nda
     return samples, _contiguous(ends, len(samples) / RATE)
 
 
-def _speak_festival(name: str, text: str, rng: np.random.Generator) -> tuple[np.ndarray, list[Phone]]:
+def _speak_festival(name: str, text: str, manner: Manner, _: np.random.Generator) -> tuple[np.ndarray, list[Phone]]:
     quoted = text.replace("\\", "").replace('"', "")
+    mean, spread = FESTIVAL_PITCH * manner.pitch, 16 * manner.spread
     with tempfile.TemporaryDirectory() as folder:
         wav, script = Path(folder) / "speech.wav", Path(folder) / "speak.scm"
         script.write_text(
             f"""(voice_{name})
-            (set! int_lr_params '((target_f0_mean {rng.uniform(80, 150):.1f}) (target_f0_std {rng.uniform(8, 24):.1f})
+            (set! int_lr_params '((target_f0_mean {mean:.1f}) (target_f0_std {spread:.1f})
                                   (model_f0_mean 170) (model_f0_std 34)))
-            (Parameter.set 'Duration_Stretch {rng.uniform(0.85, 1.3):.3f})
+            (Parameter.set 'Duration_Stretch {manner.stretch:.3f})
             (set! spoken (utt.synth (Utterance Text "{quoted}")))
             (utt.save.wave spoken "{wav}")
             (mapcar (lambda (phone) (format t "%s:%f\\n" (item.name phone) (item.feat phone "end")))
@@ -156,23 +187,25 @@ def _speak_festival(name: str, text: str, rng: np.random.Generator) -> tuple[np.
     return samples, _contiguous(ends, len(samples) / RATE)
 
 
-def _speak_espeak(_: str, text: str, rng: np.random.Generator) -> tuple[np.ndarray, list[Phone]]:
+def _speak_espeak(name: str, text: str, manner: Manner, rng: np.random.Generator) -> tuple[np.ndarray, list[Phone]]:
     from scipy.signal import resample_poly
 
     library = _Espeak.shared()
-    voice = str(rng.choice(ESPEAK_DIALECTS)) + str(rng.choice(ESPEAK_VARIANTS))
-    raw, events = library.synthesise(text, voice, rng.integers(115, 215), rng.integers(25, 75), rng.integers(30, 80))
+    dialect = str(rng.choice(ESPEAK_DIALECTS)) if name == "en" else name
+    pitch, spread = np.clip((50 * manner.pitch, 55 * manner.spread), 0, 99)
+    voice = dialect + str(rng.choice(ESPEAK_VARIANTS))
+    raw, events = library.synthesise(text, voice, ESPEAK_WORDS / manner.stretch, pitch, spread)
     samples = resample_poly(raw, RATE, library.rate).astype(np.float32)
     starts = [start for start, _ in events]
     ends = [*starts[1:], len(samples) / RATE]
     return samples, [
-        (start, end, _arpabet_of_espeak(mnemonic))
+        (start, end, _arpabet_of_espeak(mnemonic, name))
         for (start, mnemonic), end in zip(events, ends, strict=True)
         if end > start
     ]
 
 
-SYNTHESISERS: dict[str, Callable[[str, str, np.random.Generator], tuple[np.ndarray, list[Phone]]]] = {
+SYNTHESISERS: dict[str, Callable[[str, str, Manner, np.random.Generator], tuple[np.ndarray, list[Phone]]]] = {
     "flite": _speak_flite,
     "festival": _speak_festival,
     "espeak-ng": _speak_espeak,
@@ -212,11 +245,12 @@ def _contiguous(ends: list[tuple[str, float]], seconds: float) -> list[Phone]:
     return phones
 
 
-def _arpabet_of_espeak(mnemonic: str) -> str:
+def _arpabet_of_espeak(mnemonic: str, language: str) -> str:
     """ARPABET name of an espeak-ng mnemonic; marks of length, tone or palatalisation at its end do not matter."""
     for name in (mnemonic, mnemonic.rstrip("~|;^:'")):
-        if name in ESPEAK_TO_ARPABET:
-            return ESPEAK_TO_ARPABET[name]
+        phone = ESPEAK_TO_ARPABET.get(name)
+        if phone is not None:
+            return UNROUNDED_R.get(language, phone) if phone == "R" else phone
     raise LookupError(f"espeak-ng phone {mnemonic!r} has no ARPABET name")
 
 
@@ -266,7 +300,7 @@ class _Espeak:
         return cls()
 
     def synthesise(
-        self, text: str, voice: str, words_per_minute: int, pitch: int, pitch_range: int
+        self, text: str, voice: str, words_per_minute: float, pitch: float, pitch_range: float
     ) -> tuple[np.ndarray, list[tuple[float, str]]]:
         """Samples (n,) in [-1, 1] at `rate` and (start in seconds, mnemonic) of each phone."""
         self.blocks.clear()
@@ -285,7 +319,8 @@ class _Espeak:
         position = 0
         while events[position].type:
             event = events[position]
-            if event.type == self.PHONEME:
-                self.events.append((event.audio_position / 1000, event.id.string.decode()))
+            name = event.id.string.decode() if event.type == self.PHONEME else "("
+            if not name.startswith("("):  # such names mark a change of language
+                self.events.append((event.audio_position / 1000, name))
             position += 1
         return 0
