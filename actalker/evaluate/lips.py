@@ -26,6 +26,7 @@ BESIDE = 0.09  # s, round a bilabial, within which a closure is its own
 SILENCE = 0.1  # s, shortest that counts where phones are known
 AROUND_SILENCE = 0.1  # s, before and after one, in which the mouth may close or open of itself
 SETTLING = (0.12, 0.15)  # s, of a silence: the mouth still closes at its start and opens again before its end
+LEAST_SILENT = 5  # frames, 0.2 s, of settled silence that tell anything
 GRID = 1e-3  # s, so that frames exactly on a limit are inside it
 
 QUIETEST, LOUDEST = -4.0, 1.0  # natural logarithm of power, relative to a recording's loud end: what loudness tells
@@ -275,8 +276,8 @@ def stillness(said: Sequence[Mouthing]) -> float:
     """Mean |dO/dt| inside silences over that in speech: 0 (still) upwards, no unit.
 
     At most 0.05 is good of a model's motion; measured from a video, the mesh's own tremble makes that about 0.2.
-    Fooled by: a frozen mouth scores 0 over nothing, which is nan, but one that hardly speaks scores badly; breaths and
-    smiles in a pause are movement too.
+    nan below 0.2 s of settled silence. Fooled by: a mouth that hardly speaks scores badly, and one that is frozen not
+    at all, for 0 over 0 is nan; breaths and smiles in a pause are movement too.
     """
     silent, spoken = (np.concatenate(column) for column in zip(*(one.speeds for one in said), strict=True))
-    return float(silent.mean() / spoken.mean()) if len(silent) and spoken.any() else float("nan")
+    return float(silent.mean() / spoken.mean()) if len(silent) >= LEAST_SILENT and spoken.any() else float("nan")
