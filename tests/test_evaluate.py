@@ -246,6 +246,14 @@ def test_bad_input_is_one_sentence(tmp_path, monkeypatch, capsys, arguments, sai
     assert sentence.count("\n") == 1
 
 
+def test_one_bad_video_does_not_stop_the_others(folder, tmp_path, caplog):
+    media.write_video(tmp_path / "wall.mp4", moving(30), 25)
+    bad, good = evaluate([tmp_path / "wall.mp4", folder / "voice.mp4"], Known())
+    assert (bad.video, bad.flat) == ("wall.mp4", {})
+    assert "jitter" in good.flat
+    assert "wall.mp4 shows a face in 0 of 30 frames" in caplog.text
+
+
 def test_silence_is_no_speech(folder, tmp_path):
     silence = write_sound(tmp_path / "silence.wav", np.zeros((1, 32000), np.float32), 16000)
     with pytest.raises(InputError, match="silence.wav holds only silence"):

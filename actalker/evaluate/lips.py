@@ -33,6 +33,7 @@ QUIETEST, LOUDEST = -4.0, 1.0  # natural logarithm of power, relative to a recor
 FORMANTS = 1000.0, 3500.0  # Hz
 SLOW = 5.0  # frames, standard deviation of the Gaussian mean that is taken off: what is slower than a syllable
 PAUSE = 0.1, 0.3  # loudness below this for so many seconds is a silence where phones are not known
+MOST_SHIFTS = 200
 ELSEWHERE = FPS  # frames by which speech is shifted at least to learn what chance gives
 
 
@@ -125,14 +126,14 @@ def voice_correlation(o: np.ndarray, voice: np.ndarray) -> float:
 def chance_correlation(o: np.ndarray, voice: np.ndarray) -> float:
     """What `voice_correlation` gives for the same mouth with speech that is not its own.
 
-    The envelope is shifted round the clip by one second or more, in every way that there is; the 95th percentile of
+    The envelope is shifted round the clip by one second or more, in every way or 200 of them; the 95th percentile of
     the best correlations. 0 to 1, no unit: a mouth follows the voice if its correlation is above. nan below 4 seconds.
     Fooled by: speech that repeats itself in rhythm, and short clips, which have few independent shifts.
     """
     frames = min(len(o), len(voice))
     if frames < 4 * FPS:
         return float("nan")
-    shifts = range(ELSEWHERE, frames - ELSEWHERE)
+    shifts = np.unique(np.linspace(ELSEWHERE, frames - ELSEWHERE, MOST_SHIFTS).astype(int))
     found = [_offset(o[:frames], np.roll(voice[:frames], shift))[1] for shift in shifts]
     return float(np.percentile(found, 95))
 
