@@ -31,8 +31,8 @@ VERTEX_TRUST = (
 # the gains: 0.5 to 0.75 and 1. A fit that expects more reads a mouth that is narrow and pushed forward as an open one.
 SEEN = (0.5, 1.0)
 # By region, a share of a typical curvature in it: similar shapes share the work instead of fighting. Most of
-# mouthFunnel is depth; a whole ridge would leave the gap that it opens to the jaw.
-RIDGE = {"mouth": 0.8, "mouthFunnel": 0.4, "eyes": 0.3, "gaze": 0.3, "brows": 0.3}
+# mouthFunnel is depth; a whole ridge would leave the gap that it opens to the jaw. mouthLeft shows its jitter most.
+RIDGE = {"mouth": 0.8, "mouthFunnel": 0.4, "mouthLeft": 1.6, "eyes": 0.3, "gaze": 0.3, "brows": 0.3}
 SWEEPS = 60  # of coordinate descent
 
 REST_TOLERANCE = (
