@@ -151,9 +151,9 @@ def _syllables(column: np.ndarray) -> np.ndarray:
 def likeness(motion: np.ndarray, real: np.ndarray) -> dict[str, float]:
     """Pearson's r of opening, width and rounding with those of a person who said the same, at the same time.
 
-    -1 to 1, no unit; two takes of one person reach about 0.8 in the opening, 0.5 is good, 0 is unrelated. Lips say the
-    same words in many ways: a low r in width or rounding alone is no fault. Fooled by: recordings that do not
-    start at the same moment (look at `real offset`), and faces so small that the mesh hardly moves.
+    -1 to 1, no unit; 0 is unrelated, and 0.5 would be good: ours reached 0.25 in the opening beside one lively speaker.
+    Lips say the same words in many ways: a low r in width or rounding alone is no fault. Fooled by: recordings that do
+    not start at the same moment (look at `real offset`), and faces so small that the mesh hardly moves.
     """
     frames = min(len(motion), len(real))
     return {name: pearson(of(motion[:frames]), of(real[:frames])) for name, of in SHAPES.items()}
@@ -277,7 +277,7 @@ def closure_ranking(said: Sequence[Mouthing]) -> float:
 def stillness(said: Sequence[Mouthing]) -> float:
     """Mean |dO/dt| inside silences over that in speech: 0 (still) upwards, no unit.
 
-    At most 0.05 is good of a model's motion; measured from a video, the mesh's own tremble makes that about 0.2.
+    At most 0.05 is good of a model's motion, 0.1 of a video, in which the mesh's own tremble counts, too.
     nan below 0.2 s of settled silence. Fooled by: a mouth that hardly speaks scores badly, and one that is frozen not
     at all, for 0 over 0 is nan; breaths and smiles in a pause are movement too.
     """

@@ -137,7 +137,7 @@ def background_change(changes: np.ndarray) -> float:
         median over t of the mean over pixels of |frame(t) - frame(0)|
 
     outside an ellipse round head and hair and the column below it, in both frames. In grey levels of 255, 0 upwards:
-    below 1.5 is good for a photo that talks (compression alone makes about half a level). Fooled by: a moving
-    camera, shoulders that rightly move, fading light; a picture that the head fills is nan.
+    below 1.5 is good for a photo that talks: ours measured 0.1 to 0.9, three of four real clips 3 to 6. Fooled by: a
+    moving camera, shoulders that rightly move, fading light; a picture that the head fills is nan.
     """
     return float(np.nanmedian(changes)) if np.isfinite(changes).any() else float("nan")
