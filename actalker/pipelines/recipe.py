@@ -1,13 +1,14 @@
 """The recipe beside a video: all that is needed to make it again."""
 
 import json
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
 from actalker.checkpoints import sha256
 from actalker.config import VERSION
 from actalker.errors import InputError
-from actalker.pipelines.request import Request
+from actalker.pipelines.request import Cue, Request
 
 FORMAT = "actalker recipe 1"
 MEDIA = ("photo", "speech", "driving")
@@ -20,7 +21,7 @@ def write_recipe(path: Path, request: Request, facts: dict) -> None:
     recipe = {
         "format": FORMAT,
         "media": files,
-        "settings": settings | {"fps": str(request.fps)},
+        "settings": settings | {"fps": str(request.fps), "timeline": [asdict(cue) for cue in request.timeline]},
         "made_with": {"version": VERSION} | facts,
     }
     part = path.with_name(path.name + ".part")
@@ -34,7 +35,9 @@ def read_recipe(path: Path) -> Request:
         recipe = json.loads(Path(path).read_text())
         if recipe["format"] != FORMAT:
             raise ValueError(f"its format is {recipe['format']!r}")
-        settings = recipe["settings"] | {"fps": Fraction(recipe["settings"]["fps"])}
+        settings = recipe["settings"]
+        settings |= {"fps": Fraction(settings["fps"])}
+        settings |= {"timeline": tuple(Cue(**cue) for cue in settings.get("timeline", ()))}
         files = {name: _find(entry, Path(path).parent) for name, entry in recipe["media"].items()}
         return Request(**files, **settings)
     except FileNotFoundError:

@@ -1,5 +1,6 @@
 """What is asked for. Light to import: the command's options are made from it before anything else is loaded."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -19,6 +20,14 @@ Progress = Callable[[str, float], None]  # stage name and how much of it is done
 
 def silent(_stage: str, _done: float) -> None:
     """The progress callback that reports nothing."""
+
+
+@dataclass(frozen=True)
+class Cue:
+    """From `start` seconds on, the regions named here follow these sources, and all others the request's own map."""
+
+    start: float
+    regions: dict[str, str]
 
 
 def _setting(default: object, help: str, low: float | None = None, high: float | None = None) -> object:
@@ -46,20 +55,28 @@ class Request:
     face: int | None = _setting(None, "which face of the photo, 0 being the largest", 0, 999)
     grow: float = _setting(0.0, "how far the region masks grow, in eye distances", -0.1, 0.3)
     feather: float = _setting(0.02, "softness of the masks' edges, in eye distances", 0.0, 0.2)
+    timeline: tuple[Cue, ...] = ()  # later region maps; a change takes directing.BLEND_SECONDS
 
     def checked(self) -> "Request":
-        """The request with its region map filled in. Raises InputError when something cannot work."""
-        from actalker.signals.regions import check_sources
-
+        """The request with its region maps filled in and its cues in order. InputError when something cannot work."""
         self._check_settings()
         if not self.given:
             raise InputError("Neither speech nor a driving clip was given; add --speech, --driving or both.")
         chosen = PRESETS[natural_preset(self.given)] if self.regions is None else self.regions
+        regions = self._checked_map(dict.fromkeys(REGIONS, "still"), chosen)
+        cues = sorted(map(_checked_cue, self.timeline), key=lambda cue: cue.start)
+        timeline = tuple(Cue(cue.start, self._checked_map(regions, cue.regions)) for cue in cues)
+        return replace(self, regions=regions, timeline=timeline, fps=Fraction(self.fps))
+
+    def _checked_map(self, base: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str]:
+        """A whole region map: `base` with what was chosen in its place."""
+        from actalker.signals.regions import check_sources
+
         if not isinstance(chosen, Mapping):
             raise InputError(f"The region map is {chosen!r}; give a source for each region.")
-        regions = dict.fromkeys(REGIONS, "still") | dict(chosen)
+        regions = dict(base) | dict(chosen)
         check_sources(regions, self.given)
-        return replace(self, regions=regions, fps=Fraction(self.fps))
+        return regions
 
     def _check_settings(self) -> None:
         for name, setting in self.__dataclass_fields__.items():
@@ -74,6 +91,11 @@ class Request:
             raise InputError(f"size is {self.size}; give an even number of pixels, or full.")
 
     @property
+    def maps(self) -> list[dict[str, str]]:
+        """Every region map of a checked request: the first one and the timeline's."""
+        return [self.regions, *(cue.regions for cue in self.timeline)]
+
+    @property
     def given(self) -> set[str]:
         """The signals that the user gave."""
         return {name for name, path in (("audio", self.speech), ("video", self.driving)) if path is not None}
@@ -81,6 +103,13 @@ class Request:
     @property
     def strengths(self) -> dict[str, float]:
         return {"audio": self.audio_strength, "video": self.video_strength}
+
+
+def _checked_cue(cue: Cue) -> Cue:
+    if not isinstance(cue, Cue) or not isinstance(cue.start, int | float) or not 0 <= cue.start < math.inf:
+        start = getattr(cue, "start", cue)
+        raise InputError(f"A change of the region map is set for {start} s; give 0 or more seconds.")
+    return Cue(float(cue.start), cue.regions)
 
 
 class Pipeline(Protocol):

@@ -40,7 +40,7 @@ class Measured:
 
     def moves(self, region: str, regions: dict[str, str]) -> bool:
         """Whether a region's source is heard, and is more than silence."""
-        source = regions[region]
+        source = regions.get(region, "still")
         return self.gates.get(source, False) and not (source == "audio" and self.speech.silent)
 
     @property
@@ -60,7 +60,7 @@ class Senses:
         photo, faces = self._once(request.photo, "faces", lambda: _look_at(request.photo))
         face = choose_face(faces, request.face, request.photo.name)
         masks = region_masks(face, photo.shape, request.grow, request.feather)
-        opened = gates(request.regions, request.given, request.strengths)
+        opened = _ever_open(request)
         speech = self._once(request.speech, "speech", lambda: read_speech(request.speech)) if opened["audio"] else None
         driving = self._driving(request.driving, speech, progress) if opened["video"] else None
         if speech is None and driving is None:
@@ -82,6 +82,12 @@ class Senses:
         if key not in self._kept:
             self._kept[key] = measure()
         return self._kept[key]
+
+
+def _ever_open(request: Request) -> dict[str, bool]:
+    """Which signals some region listens to at some time."""
+    maps = [gates(regions, request.given, request.strengths) for regions in request.maps]
+    return {signal: any(opened[signal] for opened in maps) for signal in maps[0]}
 
 
 def measure(request: Request, progress: Progress = silent) -> Measured:
