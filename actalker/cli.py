@@ -17,7 +17,7 @@ from pathlib import Path
 
 from actalker.config import PRESETS, REGIONS, SOURCES, MotionNet, Training, natural_preset
 from actalker.errors import InputError
-from actalker.options import add_media, add_settings, check_counts, check_target, cue, given, region
+from actalker.options import add_media, add_settings, check_counts, check_target, cue, given, offset, region
 from actalker.pipelines import Request
 from actalker.verbs import add_compare, add_evaluate, compare, evaluate
 
@@ -111,6 +111,14 @@ def _add_animate(verb: argparse.ArgumentParser) -> None:
         metavar="SECONDS=PRESET",
         help="change who moves what from then on; also SECONDS=REGION:SOURCE,... (may be given several times)",
     )
+    verb.add_argument(
+        "--offset",
+        action="append",
+        default=[],
+        type=offset,
+        metavar="NAME=VALUE",
+        help="add a constant to a coefficient, such as jawOpen=0.2 or headYaw=-5 (degrees)",
+    )
     add_settings(verb)
 
 
@@ -175,6 +183,8 @@ def _request(options: argparse.Namespace) -> Request:
         request = Request(**chosen)
     if options.timeline:
         request = replace(request, timeline=tuple(options.timeline))
+    if options.offset:
+        request = replace(request, offsets=request.offsets | dict(options.offset))
     if options.preset or options.region:
         base = PRESETS[options.preset] if options.preset else request.regions or PRESETS[natural_preset(request.given)]
         request = replace(request, regions=base | dict(options.region))

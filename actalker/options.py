@@ -59,6 +59,15 @@ def cue(text: str) -> Cue:
     return Cue(seconds, PRESETS[change])
 
 
+def offset(text: str) -> tuple[str, float]:
+    """NAME=VALUE, read."""
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as jawOpen=0.2 or headYaw=-5") from None
+
+
 def check_counts(options: argparse.Namespace, *names: str) -> None:
     """InputError where one of these options is below 1."""
     for name in names:

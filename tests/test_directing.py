@@ -12,15 +12,17 @@ from actalker import pipelines
 from actalker.config import COEFFICIENTS, PRESETS, REGIONS
 from actalker.errors import InputError
 from actalker.pipelines import Cue, Request
-from actalker.pipelines.directing import BLEND_SECONDS, direct
+from actalker.pipelines.directing import BLEND_SECONDS, direct, offset
 from actalker.pipelines.recipe import read_recipe, write_recipe
 from actalker.pipelines.stages import Senses
+from actalker.render.portrait import Portrait
 from actalker.signals import media
+from actalker.signals.face import crop_of, find_faces
 
 ASSETS = Path(__file__).parents[1] / "assets"
 PHOTO = ASSETS / "faces/astronaut.jpg"
 CHANGE = 0.6  # seconds
-NEW_SETTINGS = ("timeline",)  # that recipes of the first version do not have
+NEW_SETTINGS = ("timeline", "offsets")  # that recipes of the first version do not have
 BEFORE, AFTER = slice(0, 16), slice(20, None)  # frames that the change does not touch
 
 
@@ -123,7 +125,7 @@ def test_cues_that_cannot_be(short, cue, said):
 
 
 def test_a_recipe_keeps_the_cues_and_an_older_one_has_none(short, tmp_path):
-    request = Request(PHOTO, **short, timeline=(Cue(1, {"mouth": "video"}),)).checked()
+    request = Request(PHOTO, **short, timeline=(Cue(1, {"mouth": "video"}),), offsets={"gazeX": 0.5}).checked()
     write_recipe(tmp_path / "recipe.json", request, {})
     assert read_recipe(tmp_path / "recipe.json").checked() == request
     recipe = json.loads((tmp_path / "recipe.json").read_text())
@@ -151,3 +153,36 @@ def test_a_cue_at_the_start_takes_the_first_maps_place():
     direction = direct(request, 10, Fraction(25))
     assert direction.maps == (PRESETS["voice"] | {"head": "still"},)
     assert np.array_equal(direction.shares, np.ones((1, 10), np.float32))
+
+
+def test_an_offset_is_added_to_its_coefficient_alone(perform):
+    plain = perform(regions=PRESETS["joint"]).motion
+    moved = perform(regions=PRESETS["joint"], offsets={"headYaw": 7.0, "browInnerUp": -1, "jawOpen": 0}).motion
+    assert np.allclose(moved.column("headYaw"), plain.column("headYaw") + 7, atol=1e-5)
+    assert plain.column("browInnerUp").any()
+    assert not moved.column("browInnerUp").any()  # held at its lowest value
+    others = [i for i, name in enumerate(COEFFICIENTS) if name not in ("headYaw", "browInnerUp")]
+    assert np.array_equal(moved.values[:, others], plain.values[:, others])
+
+
+@pytest.mark.parametrize(("name", "lowest", "highest"), [("jawOpen", 0, 1), ("gazeX", -1, 1), ("headRoll", -45, 45)])
+def test_offsets_stay_within_bounds(name, lowest, highest):
+    column = COEFFICIENTS.index(name)
+    values = np.zeros((2, len(COEFFICIENTS)), np.float32)
+    values[:, column] = 0.9 * lowest, 0.9 * highest
+    assert offset(values, {name: highest})[1, column] == highest
+    assert offset(values, {name: -highest})[0, column] == lowest
+    assert values[1, column] == np.float32(0.9 * highest)
+
+
+def test_an_offset_of_the_jaw_opens_closed_lips():
+    photo = media.read_image(PHOTO)
+    face = find_faces(photo)[0]
+    portrait = Portrait(photo, face, 256)
+    still = np.zeros((1, len(COEFFICIENTS)), np.float32)
+    closed, opened = (
+        portrait.render(offset(still, {"jawOpen": value})[0], seal=1.0).astype(int) for value in (0.0, 0.6)
+    )
+    lips = crop_of(face, photo.shape).to_crop(face.points, 256)[[13, 14], :2].mean(axis=0).round().astype(int)
+    below = np.s_[lips[1] : lips[1] + 12, lips[0] - 6 : lips[0] + 6]
+    assert np.abs(opened - closed)[below].mean() > 20

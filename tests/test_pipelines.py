@@ -70,7 +70,9 @@ def test_joint_is_as_long_as_the_speech(joint):
 
 def test_the_facts_are_complete_json(joint):
     facts = json.loads(json.dumps(joint[0]))
-    wanted = "out seconds frames fps width height tier seed gates regions timeline faces_found driver_frames_filled"
+    wanted = (
+        "out seconds frames fps width height tier seed gates regions timeline offsets faces_found driver_frames_filled"
+    )
     wanted += " network_calls"
     assert set(wanted.split()) | {"timings", "realtime_factor", "peak_memory_mb", "recipe"} == set(facts)
     assert set(facts["timings"]) == {"measure", "denoise", "render", "encode", "total"}

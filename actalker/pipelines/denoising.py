@@ -11,7 +11,7 @@ from actalker.config import COEFFICIENTS, MEL_PER_FRAME, Sampling
 from actalker.model.conditioning import Conditions, belonging, coefficient_mask, region_masks
 from actalker.model.diffusion import guided, precondition, sample_euler, sigmas, window_starts, windowed
 from actalker.model.motion_net import MotionDenoiser
-from actalker.pipelines.directing import direct
+from actalker.pipelines.directing import direct, offset
 from actalker.pipelines.request import Progress, Request, silent
 from actalker.pipelines.stages import Measured, frame_count
 from actalker.signals.face import Face
@@ -50,7 +50,7 @@ def denoise(network: MotionDenoiser, request: Request, measured: Measured, progr
         if one is not None:
             made = _sampled(network, count, request, one, own_frames) * _strength(request, one).numpy()
         values.append(Motion(made, float(network.config.fps)).resampled(float(request.fps), frames).values)
-    motion = Motion(direction.blended(values), float(request.fps), measured.filled)
+    motion = Motion(offset(direction.blended(values), request.offsets), float(request.fps), measured.filled)
     speaks = np.array([measured.moves("mouth", regions) for regions in direction.maps])
     seal = np.minimum(1, np.arange(frames) / (SEAL_SECONDS * float(request.fps)))
     return Performance(motion, seal * (speaks[:, None] * direction.shares).sum(axis=0), count.done)

@@ -1,4 +1,4 @@
-"""Who moves what, when: the region maps of a clip, and how much each counts in every frame."""
+"""Who moves what, when: the region maps of a clip, how much each counts in every frame, and constant offsets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from actalker.config import INDEX, bounds
 from actalker.pipelines.request import Request
 
 BLEND_SECONDS = 0.2  # in which one region map gives way to the next
@@ -51,3 +52,13 @@ def _rising(time: np.ndarray, start: float) -> np.ndarray:
         return np.ones_like(time)
     done = np.clip((time - np.float32(start)) / np.float32(BLEND_SECONDS), 0, 1)
     return done * done * (3 - 2 * done)
+
+
+def offset(values: np.ndarray, offsets: Mapping[str, float]) -> np.ndarray:
+    """Coefficients (t, k) with constants added to those that are named, which then stay within their bounds."""
+    values = values.copy()
+    for name, constant in offsets.items():
+        if constant:
+            column = values[:, INDEX[name]]
+            column[:] = np.clip(column + constant, *bounds(name))
+    return values

@@ -110,6 +110,7 @@ class EmbeddedPipeline:
             "gates": measured.gates,
             "regions": {region: request.regions[region] for region in REGIONS},
             "timeline": [asdict(cue) for cue in request.timeline],
+            "offsets": request.offsets,
             "faces_found": measured.faces_found,
             "driver_frames_filled": measured.filled,
             "timings": {stage: round(spent[stage], 3) for stage in ("measure", "denoise", "render", "encode", "total")},

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from actalker.config import PRESETS, REGIONS, Sampling, natural_preset
+from actalker.config import INDEX, PRESETS, REGIONS, Sampling, bounds, natural_preset
 from actalker.errors import InputError
 
 
@@ -55,11 +55,13 @@ class Request:
     face: int | None = _setting(None, "which face of the photo, 0 being the largest", 0, 999)
     grow: float = _setting(0.0, "how far the region masks grow, in eye distances", -0.1, 0.3)
     feather: float = _setting(0.02, "softness of the masks' edges, in eye distances", 0.0, 0.2)
+    offsets: dict[str, float] = field(default_factory=dict)  # coefficient -> what is added to it throughout
     timeline: tuple[Cue, ...] = ()  # later region maps; a change takes directing.BLEND_SECONDS
 
     def checked(self) -> "Request":
         """The request with its region maps filled in and its cues in order. InputError when something cannot work."""
         self._check_settings()
+        self._check_offsets()
         if not self.given:
             raise InputError("Neither speech nor a driving clip was given; add --speech, --driving or both.")
         chosen = PRESETS[natural_preset(self.given)] if self.regions is None else self.regions
@@ -89,6 +91,14 @@ class Request:
                 raise InputError(f"{name} is {value}; give a whole number.")
         if self.size != "full" and self.size % 2:
             raise InputError(f"size is {self.size}; give an even number of pixels, or full.")
+
+    def _check_offsets(self) -> None:
+        for name, value in self.offsets.items():
+            if name not in INDEX:
+                raise InputError(f"There is no coefficient {name!r} to offset; choose one of {', '.join(INDEX)}.")
+            most = bounds(name)[1]
+            if not isinstance(value, int | float) or not -most <= value <= most:
+                raise InputError(f"The offset of {name} is {value}; give a value from {-most:g} to {most:g}.")
 
     @property
     def maps(self) -> list[dict[str, str]]:
