@@ -14,7 +14,7 @@ from actalker.config import REGIONS
 from actalker.pipelines.denoising import Performance, denoise
 from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
 from actalker.pipelines.request import Progress, Request, silent
-from actalker.pipelines.stages import Measured, measure, sound_track
+from actalker.pipelines.stages import Measured, attended, measure, sound_track
 from actalker.render.portrait import Portrait
 from actalker.scan import recorded
 from actalker.signals import media
@@ -58,9 +58,8 @@ class EmbeddedPipeline:
         refuse_to_overwrite(request, out, recipe, motion_out)
         with watch.time("total"):
             with watch.time("measure"):
-                progress("measuring", 0.0)
                 measured = measure(request, progress)
-                sound = sound_track(request, measured.seconds)
+                sound = attended(lambda: sound_track(request, measured.seconds), progress)
                 portrait = Portrait(measured.photo, measured.face, request.size, measured.masks)
             with watch.time("denoise"), recorded() as scans:
                 performance = self.denoise(request, measured, progress)

@@ -55,6 +55,7 @@ class Request:
     face: int | None = _setting(None, "which face of the photo, 0 being the largest", 0, 999)
     grow: float = _setting(0.0, "how far the region masks grow, in eye distances", -0.1, 0.3)
     feather: float = _setting(0.02, "softness of the masks' edges, in eye distances", 0.0, 0.2)
+    until: float | None = _setting(None, "seconds after which to stop, for a preview", 0.2, 600)
     offsets: dict[str, float] = field(default_factory=dict)  # coefficient -> what is added to it throughout
     timeline: tuple[Cue, ...] = ()  # later region maps; a change takes directing.BLEND_SECONDS
 
@@ -83,7 +84,7 @@ class Request:
     def _check_settings(self) -> None:
         for name, setting in self.__dataclass_fields__.items():
             value, low, high = getattr(self, name), setting.metadata.get("low"), setting.metadata.get("high")
-            if low is None or (name, value) in (("size", "full"), ("face", None)):
+            if low is None or (name, value) in (("size", "full"), ("face", None), ("until", None)):
                 continue
             if not isinstance(value, int | float | Fraction) or not low <= value <= high:
                 raise InputError(f"{name} is {value}; give a value from {low} to {high}.")

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from actalker.errors import InputError
 from actalker.pipelines.request import Progress, Request, silent
 from actalker.signals import media
-from actalker.signals.audio import Speech, read_speech
+from actalker.signals.audio import HOP, RATE, Speech, hear, read_speech
 from actalker.signals.face import Face, choose_face, find_faces
 from actalker.signals.motion import Motion, measure_motion
 from actalker.signals.regions import gates, region_masks
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 SOUND_RATE = 48000  # of the sound track; what is heard is not the 16 kHz that is measured
 NEUTRAL_SECONDS = 10.0  # of a clip are read at least, lest a short voice change what counts as its neutral face
+ATTENTION = 0.25  # seconds between two looks at whether to go on
 
 
 @dataclass(frozen=True)
@@ -57,23 +59,35 @@ class Senses:
 
     def __call__(self, request: Request, progress: Progress = silent) -> Measured:
         """Read and measure what the open gates need. Raises InputError for anything that the user can mend."""
+        progress("measuring", 0.0)
         photo, faces = self._once(request.photo, "faces", lambda: _look_at(request.photo))
         face = choose_face(faces, request.face, request.photo.name)
         masks = region_masks(face, photo.shape, request.grow, request.feather)
         opened = _ever_open(request)
-        speech = self._once(request.speech, "speech", lambda: read_speech(request.speech)) if opened["audio"] else None
-        driving = self._driving(request.driving, speech, progress) if opened["video"] else None
+        speech = self._speech(request, progress) if opened["audio"] else None
+        driving = self._driving(request, speech, progress) if opened["video"] else None
         if speech is None and driving is None:
             raise InputError(
                 "No region follows a signal, so nothing would move; let the voice or the clip move a region."
             )
-        seconds = speech.seconds if speech else driving.seconds
+        seconds = speech.seconds if speech else min(driving.seconds, request.until or driving.seconds)
         return Measured(photo, face, len(faces), masks, opened, speech, driving, seconds)
 
-    def _driving(self, path: Path, speech: Speech | None, progress: Progress) -> Motion:
-        """The clip's motion, of a long clip only as far as the speech needs it."""
-        whole = float(media.probe_video(path).seconds)
-        needed = max(NEUTRAL_SECONDS, speech.seconds) if speech else None
+    def _speech(self, request: Request, progress: Progress) -> Speech:
+        """The speech, of a preview only as far as it goes, with everything that is heard in it."""
+
+        def listen() -> Speech:
+            speech = _listen(request.speech, request.until)
+            _ = speech.features  # computed here, where the wait can be ended, and kept in `speech`
+            return speech
+
+        return self._once(request.speech, ("speech", request.until), lambda: attended(listen, progress))
+
+    def _driving(self, request: Request, speech: Speech | None, progress: Progress) -> Motion:
+        """The clip's motion, of a long clip only as far as the speech or the preview needs it."""
+        path, whole = request.driving, float(media.probe_video(request.driving).seconds)
+        seconds = speech.seconds if speech else request.until
+        needed = max(NEUTRAL_SECONDS, seconds) if seconds else None
         limit = needed if needed is not None and needed < whole else None
         return self._once(path, limit, lambda: _measure_driving(path, limit, progress))
 
@@ -93,6 +107,29 @@ def _ever_open(request: Request) -> dict[str, bool]:
 def measure(request: Request, progress: Progress = silent) -> Measured:
     """One request, measured. Raises InputError for anything that the user can mend."""
     return Senses()(request, progress)
+
+
+def attended(work: Callable[[], T], progress: Progress) -> T:
+    """The result of `work`, done in a thread while progress is told, so that whoever waits can be stopped by it.
+
+    A wait that was stopped does not stop the work, which takes a few seconds at most and is then forgotten.
+    """
+    worker = ThreadPoolExecutor(1)
+    future = worker.submit(work)
+    worker.shutdown(wait=False)
+    while not future.done():
+        progress("measuring", 0.0)
+        wait([future], timeout=ATTENTION)
+    return future.result()
+
+
+def _listen(path: Path, until: float | None) -> Speech:
+    """The speech up to `until`. Its level is taken from ten seconds at least, so a preview is heard like the whole."""
+    if until is None:
+        return read_speech(path)
+    speech = hear(media.read_audio(path, RATE, max(NEUTRAL_SECONDS, until)))
+    length = round(until * RATE)
+    return Speech(speech.samples[:length], speech.mel[: -(-length // HOP)])
 
 
 def _look_at(path: Path) -> tuple[np.ndarray, list[Face]]:
@@ -118,20 +155,21 @@ def sound_track(request: Request, seconds: float) -> tuple[np.ndarray, int] | No
 
     Samples (n,) float32 and their rate. Speech is heard also when no region listens to it.
     """
-    samples = _heard(request)
+    samples = _heard(request, seconds if request.until else None)
     if samples is None:
         return None
     length = round(frame_count(seconds, request.fps) / request.fps * SOUND_RATE)
     return np.pad(samples[:length], (0, max(0, length - len(samples)))), SOUND_RATE
 
 
-def _heard(request: Request) -> np.ndarray | None:
+def _heard(request: Request, limit: float | None) -> np.ndarray | None:
+    limit = limit and limit + 0.1  # the last frame may end a little later
     if request.speech is not None:
-        return media.read_audio(request.speech, SOUND_RATE)
+        return media.read_audio(request.speech, SOUND_RATE, limit)
     if not media.probe_video(request.driving).has_audio:
         return None
     try:
-        return media.read_audio(request.driving, SOUND_RATE)
+        return media.read_audio(request.driving, SOUND_RATE, limit)
     except InputError as fault:  # an empty track beside a good picture
         log.warning("The driving clip's own sound is left out: %s", fault)
         return None
