@@ -112,6 +112,9 @@ def _add_animate(verb: argparse.ArgumentParser) -> None:
         help="change who moves what from then on; also SECONDS=REGION:SOURCE,... (may be given several times)",
     )
     verb.add_argument(
+        "--painted", type=Path, metavar="M.png", help="regions painted on the photo, in place of the masks"
+    )
+    verb.add_argument(
         "--offset",
         action="append",
         default=[],
@@ -172,7 +175,7 @@ def _request(options: argparse.Namespace) -> Request:
     """The request of a recipe, of the example or of neither, with whatever else was given in its place."""
     from actalker.pipelines.recipe import read_recipe
 
-    chosen = given(options, *EXAMPLE)
+    chosen = given(options, *EXAMPLE, "painted")
     if options.recipe:
         request = replace(read_recipe(options.recipe), **chosen)
     elif options.example:

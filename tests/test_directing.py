@@ -22,7 +22,7 @@ from actalker.signals.face import crop_of, find_faces
 ASSETS = Path(__file__).parents[1] / "assets"
 PHOTO = ASSETS / "faces/astronaut.jpg"
 CHANGE = 0.6  # seconds
-NEW_SETTINGS = ("timeline", "offsets", "until")  # that recipes of the first version do not have
+NEW_SETTINGS = ("timeline", "offsets", "until", "painted")  # that recipes of the first version do not have
 BEFORE, AFTER = slice(0, 16), slice(20, None)  # frames that the change does not touch
 
 

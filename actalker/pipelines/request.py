@@ -55,20 +55,25 @@ class Request:
     face: int | None = _setting(None, "which face of the photo, 0 being the largest", 0, 999)
     grow: float = _setting(0.0, "how far the region masks grow, in eye distances", -0.1, 0.3)
     feather: float = _setting(0.02, "softness of the masks' edges, in eye distances", 0.0, 0.2)
+    painted: Path | bytes | None = None  # PNG of the photo's size: 0 or the number of a region; a path or its content
     until: float | None = _setting(None, "seconds after which to stop, for a preview", 0.2, 600)
     offsets: dict[str, float] = field(default_factory=dict)  # coefficient -> what is added to it throughout
     timeline: tuple[Cue, ...] = ()  # later region maps; a change takes directing.BLEND_SECONDS
 
     def checked(self) -> "Request":
-        """The request with its region maps filled in and its cues in order. InputError when something cannot work."""
+        """The request with its region maps filled in and its cues in order. InputError when something cannot work.
+
+        A region that was painted nowhere keeps still.
+        """
         self._check_settings()
         self._check_offsets()
         if not self.given:
             raise InputError("Neither speech nor a driving clip was given; add --speech, --driving or both.")
         chosen = PRESETS[natural_preset(self.given)] if self.regions is None else self.regions
-        regions = self._checked_map(dict.fromkeys(REGIONS, "still"), chosen)
+        absent = dict.fromkeys(self._unpainted(), "still")
+        regions = self._checked_map(dict.fromkeys(REGIONS, "still"), chosen) | absent
         cues = sorted(map(_checked_cue, self.timeline), key=lambda cue: cue.start)
-        timeline = tuple(Cue(cue.start, self._checked_map(regions, cue.regions)) for cue in cues)
+        timeline = tuple(Cue(cue.start, self._checked_map(regions, cue.regions) | absent) for cue in cues)
         return replace(self, regions=regions, timeline=timeline, fps=Fraction(self.fps))
 
     def _checked_map(self, base: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str]:
@@ -80,6 +85,16 @@ class Request:
         regions = dict(base) | dict(chosen)
         check_sources(regions, self.given)
         return regions
+
+    def _unpainted(self) -> list[str]:
+        """The regions without any pixel in the painted masks."""
+        if self.painted is None:
+            return []
+        from actalker.signals.media import read_labels
+        from actalker.signals.regions import check_labels
+
+        painted = check_labels(read_labels(self.painted))
+        return [region for region in REGIONS if region not in painted]
 
     def _check_settings(self) -> None:
         for name, setting in self.__dataclass_fields__.items():

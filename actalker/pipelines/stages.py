@@ -16,7 +16,7 @@ from actalker.signals import media
 from actalker.signals.audio import HOP, RATE, Speech, hear, read_speech
 from actalker.signals.face import Face, choose_face, find_faces
 from actalker.signals.motion import Motion, measure_motion
-from actalker.signals.regions import gates, region_masks
+from actalker.signals.regions import from_labels, gates, region_masks
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ class Senses:
         progress("measuring", 0.0)
         photo, faces = self._once(request.photo, "faces", lambda: _look_at(request.photo))
         face = choose_face(faces, request.face, request.photo.name)
-        masks = region_masks(face, photo.shape, request.grow, request.feather)
+        masks = _masks(request, face, photo.shape)
         opened = _ever_open(request)
         speech = self._speech(request, progress) if opened["audio"] else None
         driving = self._driving(request, speech, progress) if opened["video"] else None
@@ -96,6 +96,19 @@ class Senses:
         if key not in self._kept:
             self._kept[key] = measure()
         return self._kept[key]
+
+
+def _masks(request: Request, face: Face, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Region -> (h, w): the painted masks if there are any, else those of the face's mesh."""
+    if request.painted is None:
+        return region_masks(face, shape, request.grow, request.feather)
+    labels = media.read_labels(request.painted)
+    if labels.shape != shape[:2]:
+        painted, photo = (f"{width} x {height}" for height, width in (labels.shape, shape[:2]))
+        raise InputError(
+            f"The painted masks are {painted} pixels and {request.photo.name} is {photo}; paint at the photo's size."
+        )
+    return from_labels(labels, request.feather * face.iod)
 
 
 def _ever_open(request: Request) -> dict[str, bool]:
