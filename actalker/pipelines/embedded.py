@@ -14,7 +14,8 @@ from actalker.config import REGIONS
 from actalker.pipelines.denoising import Performance, denoise
 from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
 from actalker.pipelines.request import Progress, Request, silent
-from actalker.pipelines.stages import Measured, attended, measure, sound_track
+from actalker.pipelines.stages import Measured, Senses, attended, measure, sound_track
+from actalker.pipelines.stills import still
 from actalker.render.portrait import Portrait
 from actalker.scan import recorded
 from actalker.signals import media
@@ -70,6 +71,10 @@ class EmbeddedPipeline:
             performance.motion.save(motion_out)
         write_recipe(recipe, request, {"tier": self.tier, "weights_sha256": self.weights, "scan": sorted(scans)})
         return self._facts(request, out, measured, performance, portrait, watch)
+
+    def still(self, request: Request, at: float, measure: Senses | None = None) -> np.ndarray:
+        """The frame (h, w, 3) uint8 at `at` seconds; quick if calls share a `measure`, see `stills.still`."""
+        return still(self.denoise, request, at, measure or Senses())
 
     def denoise(self, request: Request, measured: Measured, progress: Progress = silent) -> Performance:
         """What the face does, as `denoising.denoise` says."""

@@ -52,10 +52,15 @@ class Measured:
 
 
 class Senses:
-    """Measures requests, and every file once: requests that differ in their region maps share what was measured."""
+    """Measures requests, and every file once: requests that differ in their region maps share what was measured.
 
-    def __init__(self) -> None:
-        self._kept: dict[tuple, object] = {}
+    It belongs to whoever makes it, keeps the `most` things that were used last, and serves one thread at a time.
+    """
+
+    def __init__(self, most: int = 24) -> None:
+        self._most = most
+        self._kept: dict[tuple, object] = {}  # the one used last comes last
+        self._last: dict[str, tuple[object, object]] = {}
 
     def __call__(self, request: Request, progress: Progress = silent) -> Measured:
         """Read and measure what the open gates need. Raises InputError for anything that the user can mend."""
@@ -91,11 +96,27 @@ class Senses:
         limit = needed if needed is not None and needed < whole else None
         return self._once(path, limit, lambda: _measure_driving(path, limit, progress))
 
-    def _once(self, path: Path, what: object, measure: Callable[[], T]) -> T:
-        key = (Path(path).resolve(), what)
-        if key not in self._kept:
-            self._kept[key] = measure()
+    def last(self, what: str, key: object, make: Callable[[], T]) -> T:
+        """What was made under this name last, if it was for the same key; else it is made anew."""
+        if self._last.get(what, (None,))[0] != key:
+            self._last[what] = (key, make())
+        return self._last[what][1]
+
+    def _once(self, path: Path, what: object, make: Callable[[], T]) -> T:
+        key = (stamp(path), what)
+        self._kept[key] = self._kept.pop(key) if key in self._kept else make()
+        while len(self._kept) > self._most:
+            del self._kept[next(iter(self._kept))]
         return self._kept[key]
+
+
+def stamp(path: Path) -> tuple:
+    """What tells a file from others and from itself before a change."""
+    path = Path(path).resolve()
+    if not path.exists():
+        return (path,)
+    state = path.stat()
+    return path, state.st_mtime_ns, state.st_size
 
 
 def _masks(request: Request, face: Face, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
