@@ -17,7 +17,7 @@ from pathlib import Path
 
 from actalker.config import PRESETS, REGIONS, SOURCES, MotionNet, Training, natural_preset
 from actalker.errors import InputError
-from actalker.options import add_media, add_settings, check_counts, check_target, given, region
+from actalker.options import add_media, add_settings, check_counts, check_target, cue, given, offset, region
 from actalker.pipelines import Request
 from actalker.verbs import add_compare, add_evaluate, compare, evaluate
 
@@ -90,7 +90,8 @@ def _add_animate(verb: argparse.ArgumentParser) -> None:
     add_media(verb)
     verb.add_argument("--example", action="store_true", help="use the files that ship with the program")
     verb.add_argument("--recipe", type=Path, metavar="R", help="make the video of a recipe again")
-    verb.add_argument("--out", type=Path, required=True, metavar="O.mp4", help="the video to write")
+    verb.add_argument("--out", type=Path, metavar="O.mp4", help="the video to write")
+    verb.add_argument("--dry-run", action="store_true", help="only look at the files and say what the run would take")
     verb.add_argument("--motion-out", type=Path, metavar="M.npz", help="also write the motion")
     verb.add_argument("--preset", choices=PRESETS, help="who moves what; without it, what suits the given files")
     regions, sources = ", ".join(REGIONS), ", ".join(SOURCES)
@@ -102,6 +103,25 @@ def _add_animate(verb: argparse.ArgumentParser) -> None:
         type=region,
         metavar="REGION=SOURCE",
         help=f"change one region of the preset: {regions} = {sources}",
+    )
+    verb.add_argument(
+        "--at",
+        action="append",
+        type=cue,
+        dest="timeline",
+        metavar="SECONDS=PRESET",
+        help="change who moves what from then on; also SECONDS=REGION:SOURCE,... (may be given several times)",
+    )
+    verb.add_argument(
+        "--painted", type=Path, metavar="M.png", help="regions painted on the photo, in place of the masks"
+    )
+    verb.add_argument(
+        "--offset",
+        action="append",
+        default=[],
+        type=offset,
+        metavar="NAME=VALUE",
+        help="add a constant to a coefficient, such as jawOpen=0.2 or headYaw=-5 (degrees)",
     )
     add_settings(verb)
 
@@ -141,7 +161,11 @@ def _animate(options: argparse.Namespace) -> tuple[dict, str]:
     from actalker import pipelines
 
     request = _request(options)
+    if options.dry_run:
+        return _look(request)
     request.checked()
+    if options.out is None:
+        raise InputError("The result has no name; add --out, or --dry-run to look at the files alone.")
     check_target(options.out, ".mp4")
     if options.motion_out:
         check_target(options.motion_out, ".npz")
@@ -152,11 +176,20 @@ def _animate(options: argparse.Namespace) -> tuple[dict, str]:
     return facts, f"{facts['out']}: {seconds} s, {factor} times real time.{several}"
 
 
+def _look(request: Request) -> tuple[dict, str]:
+    from actalker.pipelines.check import look
+
+    found = look(request)
+    if found.faults:
+        raise InputError(next(iter(found.faults.values())))
+    return found.as_dict(), found.as_text()
+
+
 def _request(options: argparse.Namespace) -> Request:
     """The request of a recipe, of the example or of neither, with whatever else was given in its place."""
     from actalker.pipelines.recipe import read_recipe
 
-    chosen = given(options, *EXAMPLE)
+    chosen = given(options, *EXAMPLE, "painted")
     if options.recipe:
         request = replace(read_recipe(options.recipe), **chosen)
     elif options.example:
@@ -165,6 +198,10 @@ def _request(options: argparse.Namespace) -> Request:
         raise InputError("No photo was given; add --photo, or --example to try the program with its own files.")
     else:
         request = Request(**chosen)
+    if options.timeline:
+        request = replace(request, timeline=tuple(options.timeline))
+    if options.offset:
+        request = replace(request, offsets=request.offsets | dict(options.offset))
     if options.preset or options.region:
         base = PRESETS[options.preset] if options.preset else request.regions or PRESETS[natural_preset(request.given)]
         request = replace(request, regions=base | dict(options.region))

@@ -103,7 +103,11 @@ class Runner:
         return self._remember(look, file, file.stat().st_mtime_ns if file.exists() else 0)
 
     def run(self, request: pipelines.Request, visitor: str) -> Iterator[Update | Result]:
-        """Yield updates, then the result. Closing the iterator stops the work. Raises InputError and Cancelled."""
+        """Yield updates, then the result. Closing the iterator stops the work. Raises InputError and Cancelled.
+
+        Of a request that was cancelled, what was rendered is the result, if it is long enough for one: its info says
+        "cancelled". Else Cancelled is raised.
+        """
         job = _Job(request, self.folder(visitor) / secrets.token_hex(16))
         with self._lock:
             self._line.append(job)

@@ -168,7 +168,7 @@ def create(runner: Runner, visitor: str, values: Mapping[str, object]) -> Iterat
         with closing(runner.run(request_of(values), visitor)) as moments:
             for moment in moments:
                 if isinstance(moment, Result):
-                    yield Step(Note("good", "Your video is ready.").html, result=moment)
+                    yield Step(_outcome(moment.info).html, result=moment)
                 else:
                     yield Step(panels.progress(moment), running=True)
     except InputError as fault:
@@ -178,6 +178,13 @@ def create(runner: Runner, visitor: str, values: Mapping[str, object]) -> Iterat
     except Exception:
         log.exception("A request failed.")
         yield Step(Note("fault", "Something broke while the video was made, and was noted; try other files.").html)
+
+
+def _outcome(info: Mapping[str, object]) -> Note:
+    """What there is to say about a result."""
+    if info.get("cancelled"):
+        return Note("hint", f"Stopped. The first {info['seconds']:.1f} seconds were kept.")
+    return Note("good", "Your video is ready.")
 
 
 def faults(runner: Runner, values: Mapping[str, object]) -> dict[str, Note]:

@@ -341,6 +341,18 @@ def test_cancel_stops_the_visitors_own_request_and_nobody_elses(runner, pipeline
     assert isinstance(list(other)[-1], Result)
 
 
+def test_what_was_rendered_before_cancelling_is_the_result(runner, pipeline, tone):
+    pipeline.keeps = True
+    pipeline.gate.clear()
+    steps = tab_animate.create(runner, "me", widget_values(photo=str(PHOTO), speech=tone))
+    assert any(pipeline.rendering.is_set() for _ in steps)
+    runner.cancel("me")
+    last = list(steps)[-1]
+    assert "Stopped. The first 1.0 seconds were kept." in last.status
+    assert last.result.video.exists()
+    assert last.result.info["cancelled"] is True
+
+
 def test_cancel_is_answered_before_the_pipeline_notices(runner, pipeline, tone, monkeypatch):
     busy = threading.Event()
 

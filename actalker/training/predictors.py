@@ -40,7 +40,7 @@ def moved(
     seconds = speech.seconds if speech else len(driving) / FPS
     opened, nothing = gates(request.regions, given), np.zeros((1, 1, 3), np.uint8)
     average = Face.of(canonical_face())
-    return pipeline.denoise(request, Measured(nothing, average, 1, {}, opened, speech, clip, seconds))[0].values
+    return pipeline.denoise(request, Measured(nothing, average, 1, {}, opened, speech, clip, seconds)).motion.values
 
 
 def sampled(pipeline: EmbeddedPipeline, seed: int) -> Predictor:
