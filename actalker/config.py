@@ -223,6 +223,7 @@ class VideoSampling:
 FAST = VideoSampling(
     steps=10,
     levels=(700.0, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034),
-    guided=(1.5, 20.0),
+    guided=(1.5, 10.0),
+    overlap=6,
     padding=False,
 )

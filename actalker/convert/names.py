@@ -1,4 +1,4 @@
-"""Names in released files -> names in this program, as one table. What matches nothing keeps its name: SVD's parts do."""
+"""Names in released files -> names in this program, as one table. What matches nothing keeps its name, as SVD's do."""
 
 import re
 
@@ -36,6 +36,7 @@ WHISPER = (
 )
 PARTS: dict[str, tuple[tuple[str, str], ...]] = {  # file -> its changes of name
     "unet": UNET,
+    "vae": (),
     "pose_guider": (),
     "audio_linear": (),
     "id_proj_model": (),

@@ -27,7 +27,7 @@ class VideoDenoiser(nn.Module):
         return torch.tensor([self.config.fps, *self.config.motion_numbers])
 
     def forward(self, x: Tensor, level: Tensor, conditions: VideoConditions) -> Tensor:
-        """x (g or 1, t, 4, h, w) scaled, level (g or 1,) -> (b, t, 4, h, w): the velocity's negative, as F points to x0."""
+        """x (g or 1, t, 4, h, w) scaled, level (g or 1,) -> (b, t, 4, h, w), the negative of the velocity."""
         g, t = len(conditions.photo), x.shape[1]
         photo = conditions.photo[:, None].expand(-1, t, -1, -1, -1)
         joined = torch.cat([x.expand(g, -1, -1, -1, -1).to(photo), photo], dim=2)

@@ -1,7 +1,7 @@
 """Parts of the spatio-temporal UNet: residual blocks, attention with adapters, and the transformer with control.
 
-Parts that Stable Video Diffusion (arXiv 2311.15127) has bear SVD's names. Letters: b rows, t frames, n = h w tokens of a
-frame, d width, m tokens of a condition, e their width.
+Parts that Stable Video Diffusion (arXiv 2311.15127) has bear SVD's names. Letters: b rows, t frames, n = h w tokens of
+a frame, d width, m tokens of a condition, e their width.
 """
 
 import math

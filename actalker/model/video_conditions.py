@@ -20,7 +20,17 @@ class VideoConditions:
     photo: Tensor | None = None  # (g, 4, h, w): the photo's latent, or zeros
     rows: tuple[int, ...] | None = None  # which of the g inputs each of the b rows starts from; None: its own
 
-    def window(self, places: Tensor) -> "VideoConditions":
+    def window(self, start: int, stop: int) -> "VideoConditions":
+        """The conditions of frames start..stop."""
+        return self.around(torch.arange(start, stop))
+
+    def only(self, row: int) -> "VideoConditions":
+        """The conditions of one row."""
+        told = {name: signal[row : row + 1] for name, signal in self.signals.items()}
+        photo = self.photo[self.rows[row] : self.rows[row] + 1]
+        return replace(self, identity=self.identity[row : row + 1], signals=told, photo=photo, rows=None)
+
+    def around(self, places: Tensor) -> "VideoConditions":
         """The conditions of the frames at `places` (k,), which count around the clip."""
         frames = (places % self.identity.shape[1]).to(self.identity.device)
         signals = {name: signal.index_select(1, frames) for name, signal in self.signals.items()}
