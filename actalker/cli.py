@@ -1,5 +1,5 @@
-"""The command: `actalker` (= `python -m actalker`) with the verbs animate, compare, measure, evaluate, train, bench and
-doctor.
+"""The command: `actalker` (= `python -m actalker`) with the verbs animate, compare, measure, evaluate, train, convert,
+bench and doctor.
 
 Results go to stdout, with --json as exactly one object; progress and messages go to stderr. Exit 0 on success, 2 on bad
 input with one sentence that says what was found and what to do.
@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from actalker.config import PRESETS, REGIONS, SOURCES, MotionNet, Training, natural_preset
+from actalker.config import PRESETS, REGIONS, SOURCES, MotionNet, Training, VideoSampling, natural_preset
 from actalker.errors import InputError
-from actalker.options import add_media, add_settings, check_counts, check_target, given, region
+from actalker.options import add_media, add_settings, add_tier, check_counts, check_target, given, region, running
 from actalker.pipelines import Request
-from actalker.verbs import add_compare, add_evaluate, compare, evaluate
+from actalker.verbs import add_compare, add_convert, add_evaluate, compare, convert, evaluate
 
 ASSETS = Path(__file__).parents[1] / "assets"
 EXAMPLE = {"photo": "faces/hopper.jpg", "speech": "speech/welcome.wav", "driving": "drivers/cheerful.mp4"}
@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         ("measure", _add_measure, _measure, "read the facial motion in a video into an .npz file"),
         ("evaluate", add_evaluate, evaluate, "score finished videos, of this program or any other"),
         ("train", _add_train, _train, "train the embedded tier's model; run again to continue"),
+        ("convert", add_convert, convert, "make the full tier's weights from released files"),
         ("bench", _add_bench, _bench, "measure the speed of a part of the program on this machine"),
         ("doctor", _add_nothing, _doctor, "say what is installed and what is missing"),
     ):
@@ -104,6 +105,7 @@ def _add_animate(verb: argparse.ArgumentParser) -> None:
         help=f"change one region of the preset: {regions} = {sources}",
     )
     add_settings(verb)
+    add_tier(verb)
 
 
 def _add_measure(verb: argparse.ArgumentParser) -> None:
@@ -145,11 +147,15 @@ def _animate(options: argparse.Namespace) -> tuple[dict, str]:
     check_target(options.out, ".mp4")
     if options.motion_out:
         check_target(options.motion_out, ".npz")
-    facts = pipelines.load()(request, options.out, options.progress, options.motion_out)
+    if options.tier == "full" and options.steps is None and not options.recipe:
+        request = replace(request, steps=VideoSampling.steps)
+    pipeline = pipelines.load(options.tier, running(options))
+    facts = pipeline(request, options.out, options.progress, options.motion_out)
     seconds, factor = facts["seconds"], facts["realtime_factor"]
     found = facts["faces_found"]
     several = f" The photo shows {found} faces; face {request.face or 0} was used." if found > 1 else ""
-    return facts, f"{facts['out']}: {seconds} s, {factor} times real time.{several}"
+    untrained = f" {facts['warning']}" if "warning" in facts else ""
+    return facts, f"{facts['out']}: {seconds} s, {factor} times real time.{several}{untrained}"
 
 
 def _request(options: argparse.Namespace) -> Request:

@@ -174,8 +174,12 @@ class Unet:
 
 @dataclass(frozen=True)
 class Encoders:
-    """What makes the UNet's conditions, trained with it: speech, identity, motion, and the face's place."""
+    """What makes the UNet's conditions, trained with it: speech, identity, motion, and the face's place.
 
+    What they read are the released weights' perception networks, or this program's own measurements, which need none.
+    """
+
+    senses: str = "released"  # or "own"
     speech_rows: int = 10  # of Whisper's 50 a second, for a frame
     speech_layers: int = 5
     speech_width: int = 384
@@ -186,6 +190,21 @@ class Encoders:
     motion: int = 512
     place: tuple[int, ...] = (16, 32, 96, 256)  # channels of the guider that reads where the face is
     pose_numbers: int = 6  # of a motion token: rotation in degrees and translation
+
+
+# What is heard at 100 Hz around a frame, the face's shape, and the coefficients of all regions but the head.
+OWN = Encoders(senses="own", speech_rows=20, speech_layers=1, speech_width=113, identity=8, motion=32)
+
+
+@dataclass(frozen=True)
+class Whisper:
+    """Whisper's encoder; the defaults are whisper-tiny's."""
+
+    mels: int = 80
+    width: int = 384
+    heads: int = 6
+    layers: int = 4
+    positions: int = 1500
 
 
 @dataclass(frozen=True)

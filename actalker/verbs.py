@@ -1,4 +1,4 @@
-"""The verbs compare and evaluate of the command: their options, and what they report."""
+"""The verbs compare, convert and evaluate of the command: their options, and what they report."""
 
 import argparse
 from pathlib import Path
@@ -111,6 +111,25 @@ def compare(options: argparse.Namespace) -> tuple[dict, str]:
     facts = render(Request(**given(options, *MEDIA)), dict(options.maps), options.out, options.progress)
     table = facts.pop("table")
     return facts, f"{table}\n\n{facts['grid']}\n{facts['curves']}\n{facts['csv']}\n{facts['markdown']}"
+
+
+def add_convert(verb: argparse.ArgumentParser) -> None:
+    """Options of `actalker convert`."""
+    verb.add_argument(
+        "folders", type=Path, nargs="+", metavar="FOLDER", help="folders that hold SVD, ACTalker's files and Whisper"
+    )
+    verb.add_argument("--out", type=Path, metavar="DIR", help="folder for the weights (default: the checkpoints)")
+
+
+def convert(options: argparse.Namespace) -> tuple[dict, str]:
+    """Make the full tier's weights."""
+    from actalker.checkpoints import folder
+    from actalker.convert.conversion import convert as make
+
+    facts = make(options.folders, options.out or folder())
+    lines = [f"{Path(facts['out']) / name}: {numbers:,} numbers" for name, numbers in facts["files"].items()]
+    state = "trained" if facts["trained"] else "untrained: control starts as Stable Video Diffusion without it"
+    return facts, "\n".join([*lines, f"The weights are {state}."])
 
 
 def _map(text: str) -> tuple[str, dict[str, str]]:

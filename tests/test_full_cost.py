@@ -56,7 +56,9 @@ def step_cost(network, gates, scanned, single=False):
     conditions = told.only(len(told.rows) - 1) if single else told
     scanned.clear()
     with FlopCounterMode(display=False) as counter:
-        out = precondition(network)(torch.empty(1, FRAMES, 4, GRID, GRID, device="meta"), torch.empty((), device="meta"), conditions)
+        out = precondition(network)(
+            torch.empty(1, FRAMES, 4, GRID, GRID, device="meta"), torch.empty((), device="meta"), conditions
+        )
     assert out.shape == (len(conditions.identity), FRAMES, 4, GRID, GRID)
     return counter.get_total_flops() + sum(scanned)
 

@@ -23,7 +23,7 @@ class Vae:
 
     def encode(self, picture: Tensor) -> Tensor:
         """(t, 3, H, W) in [-1, 1] -> the mean latent (t, 4, H / 8, W / 8), not scaled, float32."""
-        self.model.float()  # the encoder overflows in float16
+        self.model.encoder.float(), self.model.quant_conv.float()  # they overflow in float16
         return self.model.encode(picture.float()).latent_dist.mode()
 
     def decode(self, latents: Tensor, frames: int, chunk: int) -> Iterator[Tensor]:
