@@ -14,6 +14,7 @@ from actalker import checkpoints, pipelines
 from actalker.cli import main
 from actalker.errors import InputError
 from actalker.pipelines import Cancelled, Request, Running
+from actalker.pipelines.stages import Senses
 from actalker.signals import media
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -82,19 +83,18 @@ def test_untrained_weights_say_so(short, tmp_path, capsys):
 
 def test_signals_and_seeds_matter_and_results_repeat(released, short, monkeypatch):
     monkeypatch.setenv("ACTALKER_CHECKPOINTS", str(released))
-    pipeline = pipelines.load("full")
+    pipeline, senses = pipelines.load("full", Running(preset="fast")), Senses()
 
     def render(**changes):
-        request = Request(photo=PHOTO, size=128, steps=1, fps=10, **(short | changes)).checked()
-        measured = pipelines.full.measure(request)
-        return np.stack(list(pipeline.frames(request, measured)))
+        request = Request(photo=PHOTO, size=128, fps=10, **(short | changes)).checked()
+        return np.stack(list(pipeline.frames(request, senses(request))))
 
     one = render()
     assert np.array_equal(one, render())
     assert not np.array_equal(one, render(seed=1))
     assert not np.array_equal(one, render(driving=None))
     assert not np.array_equal(one, render(speech=None))
-    pipeline.running = Running(masks="ones")
+    pipeline.running = Running(preset="fast", masks="ones")
     assert not np.array_equal(one, render())
 
 
