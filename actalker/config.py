@@ -246,3 +246,23 @@ FAST = VideoSampling(
     overlap=6,
     padding=False,
 )
+
+
+@dataclass(frozen=True)
+class FilmTraining:
+    """`actalker train --tier full`: what it draws and how it steps. The rate is the paper's (section 3.4)."""
+
+    steps: int = 100_000
+    batch: int = 8  # clips a step, one after the other
+    frames: int = 25
+    rate: float = 1e-5
+    average: float = 0.9999
+    clip: float = 1.0
+    drop: float = 0.1  # share of draws in which each of photo, speech and motion is not told
+    sigma_mean: float = 0.7  # of ln sigma, as Stable Video Diffusion was tuned
+    sigma_std: float = 1.6
+    all_parameters: bool = False  # False: control, adapters and encoders; SVD itself stays
+    checkpointing: bool = False  # values inside blocks are made again for the gradient: less memory, more time
+    precision: str = "no"  # or "bf16", "fp16": accelerate's mixed precision
+    seed: int = 0
+    save_every: int = 500
