@@ -21,6 +21,7 @@ from actalker.model.whisper import Perception
 
 EMBEDDED = "embedded/motion_net.safetensors"
 DENOISER, PERCEPTION, VAE = (f"full/{name}.safetensors" for name in ("denoiser", "perception", "vae"))
+TRAINED = torch.float32  # precision of weights in training
 KINDS = {"motion_net": MotionNet, "denoiser": Full, "perception": Whisper, "vae": None}  # None: diffusers' own config
 
 

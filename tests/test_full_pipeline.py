@@ -180,3 +180,25 @@ def test_other_tiers_and_other_requests_are_refused(short, tmp_path):
         pipeline(request, tmp_path / "out.mp4")
     with pytest.raises(InputError, match="motion-out"):
         pipeline(request, tmp_path / "out.mp4", motion_out=tmp_path / "m.npz")
+
+
+def test_clips_are_checked_and_train_what_can_then_be_rendered(begun, short, tmp_path, capsys):
+    frames = list(media.read_video(short["driving"]))
+    sound = media.read_audio(ASSETS / "speech/welcome.wav", 16000)[8000:17600]
+    media.write_video(tmp_path / "good.mp4", frames, 25, (sound, 16000))
+    media.write_video(tmp_path / "mute.mp4", frames, 25)
+    (tmp_path / "all.txt").write_text("good.mp4\nmute.mp4\n")
+    (tmp_path / "good.txt").write_text("good.mp4\n")
+    train = ["train", "--tier=full", "--frames=4", "--size=128", "--json"]
+    assert main([*train, f"--clips={tmp_path / 'all.txt'}", "--check"]) == 0
+    said = list(json.loads(capsys.readouterr().out)["clips"].values())
+    assert said[0] == "ok"
+    assert "has no sound" in said[1]
+    out = f"--out={tmp_path / 'run'}"
+    assert "has no sound" in refused(capsys, *train, f"--clips={tmp_path / 'all.txt'}", out)
+    assert main([*train, f"--clips={tmp_path / 'good.txt'}", out, "--steps=1", "--batch=2"]) == 0
+    checkpoint = Path(json.loads(capsys.readouterr().out)["checkpoint"])
+    (begun / checkpoints.DENOISER).write_bytes(checkpoint.read_bytes())
+    asked = ["animate", f"--photo={PHOTO}", f"--speech={short['speech']}", f"--out={tmp_path / 'out.mp4'}"]
+    assert main([*asked, "--tier=full", "--size=128", "--fps=10", "--fast", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["trained"]

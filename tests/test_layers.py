@@ -25,6 +25,7 @@ STRANGERS = {
     *(("demo", f"actalker.{name}") for name in ("scan", "model", "render", "checkpoints", "training", "evaluate")),
 }
 HOMES = {
+    "accelerate": ("actalker.training",),
     "av": ("actalker.signals.media",),
     "diffusers": ("actalker.pipelines",),
     "gradio": ("demo", "app"),
