@@ -125,7 +125,7 @@ class Evil:
         return print, ("code was run",)
 
 
-def test_what_cannot_be_converted_is_one_sentence(svd, tmp_path, capsys):
+def test_what_cannot_be_converted_is_one_sentence(svd, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     assert "not a folder" in refused(capsys, "convert", tmp_path / "nowhere", "--out", out)
     empty = tmp_path / "empty"
@@ -144,6 +144,8 @@ def test_what_cannot_be_converted_is_one_sentence(svd, tmp_path, capsys):
     part.mkdir()
     torch.save({"proj1.weight": torch.zeros(1)}, part / "vasa_linear-1.pth")
     assert "are missing" in refused(capsys, "convert", svd, part, "--out", out)
+    monkeypatch.setattr(checkpoints, "free_memory", lambda: 1_000_000)
+    assert "GB into memory" in refused(capsys, "convert", svd, "--out", out)
     assert not out.exists()
 
 
@@ -183,6 +185,7 @@ def test_other_tiers_and_other_requests_are_refused(short, tmp_path):
 
 
 def test_clips_are_checked_and_train_what_can_then_be_rendered(begun, short, tmp_path, capsys):
+    pytest.importorskip("accelerate")
     frames = list(media.read_video(short["driving"]))
     sound = media.read_audio(ASSETS / "speech/welcome.wav", 16000)[8000:17600]
     media.write_video(tmp_path / "good.mp4", frames, 25, (sound, 16000))

@@ -44,6 +44,8 @@ def test_the_spectrogram_hears_a_tone_where_it_is():
     mel = whisper_mel(samples)
     assert mel.shape == (2, 80, 3000)
     assert mel.dtype == np.float32
-    assert set(mel[0, :, 100:2900].argmax(0)) == {26}  # of 80 centres up to 8 kHz, linear below 1 kHz and logarithmic above
+    assert set(mel[0, :, 100:2900].argmax(0)) == {
+        26
+    }  # of 80 centres up to 8 kHz, linear below 1 kHz and logarithmic above
     quiet = mel[1, :, 200:]
     assert quiet.max() == quiet.min() < mel[1].max()

@@ -1,6 +1,6 @@
 """Convert: SVD's diffusers folder, and ACTalker's released files if they are there -> the full tier's checkpoints."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +38,7 @@ def convert(folders: Sequence[Path], out: Path, own: Encoders = OWN, seed: int =
     if vae is None:
         raise InputError(f"The Stable Video Diffusion in {svd.parent} has no vae; give its whole diffusers folder.")
     released = find_released(folders)
+    _require_room([svd, vae], released.values())
     made = {checkpoints.VAE: (*reversed(read_model(vae)), {"from": "Stable Video Diffusion"})}
     if released:
         made |= _released(released, _unet(svd), folders)
@@ -49,6 +50,16 @@ def convert(folders: Sequence[Path], out: Path, own: Encoders = OWN, seed: int =
         (out / f"{name}.new").replace(out / name)
     numbers = {name: sum(map(Tensor.numel, state.values())) for name, (state, _, _) in made.items()}
     return {"out": str(out), "files": numbers, "trained": bool(released)}
+
+
+def _require_room(models: Iterable[Path], files: Iterable[Path]) -> None:
+    """InputError where what is to be read is more than this machine can hold."""
+    weights = [path for model in models for path in model.glob("*.safetensors")]
+    needed, free = sum(path.stat().st_size for path in (*weights, *files)), checkpoints.free_memory()
+    if free is not None and needed > free:
+        raise InputError(
+            f"Converting reads {needed / 1e9:.1f} GB into memory and {free / 1e9:.1f} GB are free; use a larger machine."
+        )
 
 
 def _unet(svd: Path) -> Unet:

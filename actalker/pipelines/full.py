@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +80,7 @@ class FullPipeline:
         with recorded() as scans:
             media.write_video(out, counted(), request.fps, sound)
         made = {"tier": self.tier, "weights_sha256": self.weights, "scan": sorted(scans), "trained": self.trained}
+        made["running"] = asdict(self.running)
         write_recipe(recipe, request, made)
         return self._facts(request, out, measured, sizes, time.perf_counter() - started)
 
