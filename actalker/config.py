@@ -216,7 +216,6 @@ class Full:
     fps: float = 12.5
     motion_numbers: tuple[float, float] = (12.0, 20.0)
     window: int = 25  # frames denoised together
-    trained: bool = True  # False: the control layers start as identities
 
 
 @dataclass(frozen=True)

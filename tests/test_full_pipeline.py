@@ -1,6 +1,7 @@
 """The full tier from a toy's folders to a video, by the command: convert, then animate."""
 
 import json
+import shutil
 from pathlib import Path
 
 import av
@@ -132,14 +133,15 @@ def test_what_cannot_be_converted_is_one_sentence(svd, tmp_path, monkeypatch, ca
     empty.mkdir()
     assert "No Stable Video Diffusion" in refused(capsys, "convert", empty, "--out", out)
     alone = tmp_path / "alone"
-    alone.mkdir()
-    (alone / "unet").symlink_to(svd / "unet")
-    (alone / "real").mkdir()
-    for file in (svd / "unet").iterdir():
-        (alone / "real" / file.name).write_bytes(file.read_bytes())
-    (alone / "unet").unlink()
-    (alone / "real").rename(alone / "unet")
+    shutil.copytree(svd / "unet", alone / "unet")
     assert "has no vae" in refused(capsys, "convert", alone, "--out", out)
+    cut = tmp_path / "cut"
+    for name in ("unet", "vae"):
+        (cut / name).mkdir(parents=True)
+        for file in (svd / name).iterdir():
+            content = file.read_bytes()
+            (cut / name / file.name).write_bytes(content if file.suffix == ".json" else content[:-9])
+    assert "cannot be read" in refused(capsys, "convert", cut, "--out", out)
     part = tmp_path / "part"
     part.mkdir()
     torch.save({"proj1.weight": torch.zeros(1)}, part / "vasa_linear-1.pth")

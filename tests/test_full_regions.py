@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from actalker.config import PAPER, RELEASE, Unet
+from actalker.checkpoints import load_denoiser, save_weights
+from actalker.config import OWN, PAPER, RELEASE, Full, Unet
 from actalker.model.control import ParallelControl
+from actalker.model.full import VideoDenoiser
 from actalker.model.masks import Masks
 from actalker.model.unet import VideoUnet
 from actalker.model.video_blocks import VideoTransformer
@@ -131,13 +133,22 @@ def test_gradients_are_the_same_when_values_are_made_again():
     assert all(torch.allclose(one, gradients[1][name], atol=1e-7) for name, one in gradients[0].items())
 
 
-def test_half_precision_stays_near():
+def test_half_precision_stays_near(tmp_path):
     torch.manual_seed(0)
-    network = VideoUnet(Unet(channels=(32, 32), heads=(2, 2), layers=1, context=CONTEXT)).requires_grad_(False)
-    masks, x = Masks(mouth_and_rest()), torch.randn(1, T, 8, *GRID)
-    told = VideoConditions(torch.randn(1, T, CONTEXT), signals(), masks, torch.zeros(1, 1, 32, 1, 1), torch.ones(3))
-    exact = network(x, torch.zeros(1), told)
-    told = replace(told, photo=torch.zeros(1)).to(torch.device("cpu"), torch.bfloat16)
-    rough = network.cast(torch.bfloat16)(x.bfloat16(), torch.zeros(1), told)
+    unet = Unet(channels=(32, 32), heads=(2, 2), layers=1, context=CONTEXT)
+    network = VideoDenoiser(Full(unet, replace(OWN, speech_hidden=8))).requires_grad_(False)
+    save_weights(tmp_path / "toy.safetensors", network.state_dict(), network.config, {})
+    x, answers = torch.randn(1, T, 4, *GRID), []
+    for dtype in (torch.float32, torch.bfloat16):
+        loaded = load_denoiser(tmp_path / "toy.safetensors", dtype)
+        told = {name: signal.to(dtype) for name, signal in signals().items()}
+        place, photo = torch.zeros(1, 1, 32, 1, 1, dtype=dtype), torch.ones(1, 4, *GRID, dtype=dtype)
+        identity, numbers = torch.ones(1, T, CONTEXT, dtype=dtype), torch.ones(3)
+        conditions = VideoConditions(identity, told, Masks(mouth_and_rest()), place, numbers, photo)
+        answers.append(loaded(x, torch.zeros(1), conditions))
+    exact, rough = answers
     assert rough.dtype == torch.bfloat16
+    scans = [p.dtype for name, p in loaded.named_parameters() if name.endswith(("A_log", ".D", "step_bias"))]
+    assert scans
+    assert set(scans) == {torch.float32}
     assert (rough.float() - exact).norm() / exact.norm() < 0.03

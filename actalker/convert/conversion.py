@@ -58,7 +58,7 @@ def _require_room(models: Iterable[Path], files: Iterable[Path]) -> None:
     needed, free = sum(path.stat().st_size for path in (*weights, *files)), checkpoints.free_memory()
     if free is not None and needed > free:
         raise InputError(
-            f"Converting reads {needed / 1e9:.1f} GB into memory and {free / 1e9:.1f} GB are free; use a larger machine."
+            f"Converting reads {needed / 1e9:.1f} GB into memory and {free / 1e9:.1f} GB are free; use more memory."
         )
 
 
@@ -78,7 +78,7 @@ def _unet(svd: Path) -> Unet:
 def _begun(svd: Path, own: Encoders, seed: int) -> tuple[dict[str, Tensor], Full, dict]:
     unet = replace(_unet(svd), control=PAPER, mask_rule="threshold", masked_over_time=True)
     torch.manual_seed(seed)
-    network = VideoDenoiser(Full(unet=unet, encoders=own, fps=25.0, trained=False))
+    network = VideoDenoiser(Full(unet=unet, encoders=own, fps=25.0))
     start_as_identity(network.unet)
     torch.nn.init.zeros_(network.place.conv_out.weight)
     torch.nn.init.zeros_(network.place.conv_out.bias)

@@ -134,13 +134,6 @@ class VideoUnet(nn.Module):
             return checkpoint(part, *given, use_reentrant=False)
         return part(*given)
 
-    def cast(self, dtype: torch.dtype) -> "VideoUnet":
-        """In another precision, but for the parameters of the scan that it would ruin."""
-        for name, parameter in self.named_parameters():
-            if name.rsplit(".", 1)[-1] not in EXACT:
-                parameter.data = parameter.data.to(dtype)
-        return self
-
 
 def start_as_identity(network: VideoUnet) -> None:
     """Make every control layer the identity and every adapter silent: training begins at SVD's own function."""

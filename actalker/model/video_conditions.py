@@ -37,12 +37,6 @@ class VideoConditions:
         face = self.place.index_select(1, (places % self.place.shape[1]).to(self.place.device))
         return replace(self, identity=self.identity.index_select(1, frames), signals=signals, place=face)
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> "VideoConditions":
-        """The same conditions elsewhere; masks stay on the CPU, where they decide shapes."""
-        moved = {name: getattr(self, name).to(device, dtype) for name in ("identity", "place", "photo")}
-        signals = {name: signal.to(device, dtype) for name, signal in self.signals.items()}
-        return replace(self, signals=signals, numbers=self.numbers.to(device), **moved)
-
     def spread(self, x: Tensor, frames: int) -> Tensor:
         """(g t, ...) -> (b t, ...): once rows begin to differ, each goes its own way. What has b rows stays."""
         if self.rows is None or len(x) == len(self.rows) * frames:

@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -160,8 +160,9 @@ def train_films(network: VideoDenoiser, shots: Sequence[Path], config: FilmTrain
             _save(accelerator, folder, step + 1)
             if accelerator.is_main_process:
                 facts = {"trained": True, "steps": step + 1}
+                trained = replace(network.config, window=config.frames)
                 state = {name: value.cpu() for name, value in network.state_dict().items()}
-                save_weights(checkpoint, average.over(state), network.config, facts)
+                save_weights(checkpoint, average.over(state), trained, facts)
     return checkpoint
 
 
