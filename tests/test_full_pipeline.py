@@ -61,7 +61,7 @@ def released(svd, tmp_path_factory):
 def test_animate_makes_a_video_for_every_gate(given, released, short, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ACTALKER_CHECKPOINTS", str(released))
     media_given = [f"--{name}={short[name]}" for name in given]
-    options = ["--tier=full", "--size=128", "--steps=2", "--fps=10", "--json", f"--out={tmp_path / 'out.mp4'}"]
+    options = ["--tier=full", "--size=128", "--steps=1", "--fps=10", "--json", f"--out={tmp_path / 'out.mp4'}"]
     assert main(["animate", f"--photo={PHOTO}", *media_given, *options]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["frames"] == 6

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from actalker.checkpoints import save_weights
 from actalker.config import FilmTraining
+from actalker.errors import InputError
 from actalker.model.diffusion import precondition
 from actalker.model.full import VideoDenoiser
 from actalker.model.masks import Masks
@@ -24,7 +25,7 @@ from actalker.pipelines.vae import SCALE
 from actalker.training.films import Shot
 
 GATES = (("audio",), ("video",), ("audio", "video"))  # one of the three a draw (paper, section 3.4)
-TAUGHT = (".control.", ".adapters.", "speech.", "identity.", "motion.", "place.")
+TAUGHT = (".control.", ".adapters.", ".speech.", ".identity.", ".motion.", ".place.")
 
 log = logging.getLogger(__name__)
 
@@ -120,22 +121,21 @@ class Average(nn.Module):
 
 def choose_taught(network: VideoDenoiser, config: FilmTraining) -> dict[str, nn.Parameter]:
     """The parameters that are taught, by name; the others are frozen."""
-    taught = {}
     for name, parameter in network.named_parameters():
-        chosen = config.all_parameters or any(
-            part in f".{name}" if part[0] == "." else name.startswith(part) for part in TAUGHT
-        )
-        parameter.requires_grad_(chosen)
-        if chosen:
-            taught[name] = parameter
-    return taught
+        parameter.requires_grad_(config.all_parameters or any(part in f".{name}" for part in TAUGHT))
+    return {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
 
 
 def train_films(network: VideoDenoiser, shots: Sequence[Path], config: FilmTraining, folder: Path) -> Path:
     """Train on cached shots; state, log and averaged weights go to `folder`. Returns the checkpoint's path."""
-    from accelerate import Accelerator
+    from accelerate import Accelerator, DistributedDataParallelKwargs
 
-    accelerator = Accelerator(mixed_precision=config.precision)
+    closed = DistributedDataParallelKwargs(find_unused_parameters=True)  # a closed gate's branch has no gradient
+    accelerator = Accelerator(mixed_precision=config.precision, kwargs_handlers=[closed])
+    if config.batch < accelerator.num_processes:
+        raise InputError(
+            f"{config.batch} clips a step are too few for {accelerator.num_processes} processes; add some."
+        )
     network.unet.checkpointing = config.checkpointing
     taught = choose_taught(network.train(), config)
     optimizer = torch.optim.AdamW(taught.values(), config.rate)
@@ -181,7 +181,7 @@ def _step(
     accelerator.clip_grad_norm_(taught, config.clip)
     optimizer.step()
     optimizer.zero_grad()
-    return total
+    return accelerator.reduce(torch.tensor(total, device=accelerator.device), "mean").item()
 
 
 def _resume(accelerator, folder: Path) -> int:
