@@ -1,5 +1,5 @@
-"""The command: `actalker` (= `python -m actalker`) with the verbs animate, compare, measure, evaluate, train, bench and
-doctor.
+"""The command: `actalker` (= `python -m actalker`) with the verbs animate, compare, measure, evaluate, train, convert,
+bench and doctor.
 
 Results go to stdout, with --json as exactly one object; progress and messages go to stderr. Exit 0 on success, 2 on bad
 input with one sentence that says what was found and what to do.
@@ -15,11 +15,31 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from actalker.config import PRESETS, REGIONS, SOURCES, MotionNet, Training, natural_preset
+from actalker.config import PRESETS, REGIONS, SOURCES, MotionNet, Training, VideoSampling, natural_preset
 from actalker.errors import InputError
-from actalker.options import add_media, add_settings, check_counts, check_target, cue, given, offset, region
+from actalker.options import (
+    add_media,
+    add_settings,
+    add_tier,
+    check_counts,
+    check_target,
+    cue,
+    given,
+    offset,
+    region,
+    running,
+)
 from actalker.pipelines import Request
-from actalker.verbs import add_compare, add_evaluate, compare, evaluate
+from actalker.verbs import (
+    add_compare,
+    add_convert,
+    add_evaluate,
+    add_train_full,
+    compare,
+    convert,
+    evaluate,
+    train_full,
+)
 
 ASSETS = Path(__file__).parents[1] / "assets"
 EXAMPLE = {"photo": "faces/hopper.jpg", "speech": "speech/welcome.wav", "driving": "drivers/cheerful.mp4"}
@@ -74,7 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         ("compare", add_compare, compare, "make the modes side by side from one photo, with curves and scores"),
         ("measure", _add_measure, _measure, "read the facial motion in a video into an .npz file"),
         ("evaluate", add_evaluate, evaluate, "score finished videos, of this program or any other"),
-        ("train", _add_train, _train, "train the embedded tier's model; run again to continue"),
+        ("train", _add_train, _train, "train a tier's model; run again to continue"),
+        ("convert", add_convert, convert, "make the full tier's weights from released files"),
         ("bench", _add_bench, _bench, "measure the speed of a part of the program on this machine"),
         ("doctor", _add_nothing, _doctor, "say what is installed and what is missing"),
     ):
@@ -124,6 +145,7 @@ def _add_animate(verb: argparse.ArgumentParser) -> None:
         help="add a constant to a coefficient, such as jawOpen=0.2 or headYaw=-5 (degrees)",
     )
     add_settings(verb)
+    add_tier(verb)
 
 
 def _add_measure(verb: argparse.ArgumentParser) -> None:
@@ -135,14 +157,15 @@ def _add_train(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--corpus", type=Path, help="folder for synthetic speech; filled as far as needed")
     verb.add_argument("--minutes", type=float, default=127.5, help="raw speech in the corpus (default 127.5)")
     verb.add_argument("--out", type=Path, help="folder for state, log and checkpoint")
-    verb.add_argument("--steps", type=int, default=Training.steps, help=f"training steps (default {Training.steps})")
-    verb.add_argument("--batch", type=int, default=Training.batch, help=f"clips a step (default {Training.batch})")
+    verb.add_argument("--steps", type=int, help=f"training steps (default {Training.steps})")
+    verb.add_argument("--batch", type=int, help=f"clips a step (default {Training.batch})")
     verb.add_argument("--threads", type=int, default=1, help="threads of the network on a CPU (default 1)")
     verb.add_argument("--workers", type=int, default=os.cpu_count(), help="that synthesise speech (default: all cores)")
     verb.add_argument("--score", action="store_true", help="instead of training, score a checkpoint on real speech")
     verb.add_argument("--checkpoint", type=Path, metavar="F", help="what to score (default: the one that is shipped)")
     verb.add_argument("--talking", type=Path, nargs="+", default=[], metavar="CLIP", help="score on real lips, too")
     verb.add_argument("--rendered", action="store_true", help="score the example photo's video of real speech, too")
+    add_train_full(verb)
 
 
 def _add_bench(verb: argparse.ArgumentParser) -> None:
@@ -169,11 +192,15 @@ def _animate(options: argparse.Namespace) -> tuple[dict, str]:
     check_target(options.out, ".mp4")
     if options.motion_out:
         check_target(options.motion_out, ".npz")
-    facts = pipelines.load()(request, options.out, options.progress, options.motion_out)
+    if options.tier == "full" and options.steps is None and not options.recipe:
+        request = replace(request, steps=VideoSampling.steps)
+    pipeline = pipelines.load(options.tier, running(options))
+    facts = pipeline(request, options.out, options.progress, options.motion_out)
     seconds, factor = facts["seconds"], facts["realtime_factor"]
     found = facts["faces_found"]
     several = f" The photo shows {found} faces; face {request.face or 0} was used." if found > 1 else ""
-    return facts, f"{facts['out']}: {seconds} s, {factor} times real time.{several}"
+    untrained = f" {facts['warning']}" if "warning" in facts else ""
+    return facts, f"{facts['out']}: {seconds} s, {factor} times real time.{several}{untrained}"
 
 
 def _look(request: Request) -> tuple[dict, str]:
@@ -222,6 +249,10 @@ def _measure(options: argparse.Namespace) -> tuple[dict, str]:
 
 
 def _train(options: argparse.Namespace) -> tuple[dict, str]:
+    if options.tier == "full":
+        return train_full(options)
+    options.steps = Training.steps if options.steps is None else options.steps
+    options.batch = Training.batch if options.batch is None else options.batch
     if options.score:
         return _score(options)
     if options.checkpoint or options.talking or options.rendered:

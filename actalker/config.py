@@ -1,7 +1,8 @@
 """Names and settings that every layer shares: regions, coefficients, sources, presets, and the frozen configs."""
 
+import math
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 VERSION = "0.1.0"
 
@@ -81,6 +82,17 @@ class Control:
     gates: bool = True  # False: the branch of an absent signal runs, too, on a null token
     mask_drop: bool = True  # False: every branch sees and moves every region
     identity: bool = True  # False: the face's shape stays outside
+    expand: int = 1  # the scan's width, in widths
+    bias: bool = True
+    projections: str = "shared"  # or "branch": an input projection for each signal
+    order: tuple[str, ...] = ("identity", "joined")  # what is scanned; "joined": "tokens" and "signal" frame by frame
+    layout: str = "spatio_temporal"  # or "per_frame": a scan for each frame
+    elsewhere: str = "nothing"  # or "entered": what a branch gives where its signal is not heard
+    residual: bool = True
+
+    @property
+    def inner(self) -> int:
+        return self.expand * self.width
 
 
 @dataclass(frozen=True)
@@ -137,3 +149,129 @@ class Training:
     without_phones: float = 0.15  # share of rows that hear the spectrogram alone
     seed: int = 0
     save_every: int = 200
+
+
+# The layer in a video model as the paper describes it (section 3.2), and as it was released (commit 109de52).
+PAPER = Control(
+    state=16, condition=1024, expand=2, bias=False, order=("identity", "tokens", "signal"), elsewhere="entered"
+)
+RELEASE = replace(
+    PAPER, projections="branch", order=("tokens", "identity", "signal"), layout="per_frame", residual=False
+)
+
+
+@dataclass(frozen=True)
+class Unet:
+    """SVD-XT's spatio-temporal UNet with control layers and adapters. Lengths by level, the finest first."""
+
+    control: Control | None = RELEASE  # its width, rank and condition follow the level; None: SVD alone
+    channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    heads: tuple[int, ...] = (5, 10, 20, 20)
+    layers: int = 2  # residual blocks a level, one more on the way up; the coarsest level has no attention
+    context: int = 1024  # width of identity's and signals' tokens
+    latents: int = 4
+    clip_numbers: int = 256  # width of the embedding of each of frame rate and two motion numbers
+    adapter_scale: float = 1.25
+    mask_rule: str = "release"  # or "threshold": where a region's tokens are (see model.masks)
+    masked_over_time: bool = False  # True: signals stay in their regions in temporal attention, too
+    mid_control: bool = False
+
+    def control_at(self, level: int) -> Control:
+        """The control layer's config at a level."""
+        width = self.channels[level]
+        return replace(self.control, width=width, step_rank=-(-width // 16), condition=self.context)
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """What makes the UNet's conditions, trained with it: speech, identity, motion, and the face's place.
+
+    What they read are the released weights' perception networks, or this program's own measurements, which need none.
+    """
+
+    senses: str = "released"  # or "own"
+    speech_rows: int = 10  # of Whisper's 50 a second, for a frame
+    speech_layers: int = 5
+    speech_width: int = 384
+    speech_hidden: int = 1024
+    speech_tokens: int = 32
+    identity: int = 512
+    identity_hidden: int = 1024
+    motion: int = 512
+    place: tuple[int, ...] = (16, 32, 96, 256)  # channels of the guider that reads where the face is
+    pose_numbers: int = 6  # of a motion token: rotation in degrees and translation
+
+
+# What is heard at 100 Hz around a frame, the face's shape, and the coefficients of all regions but the head.
+OWN = Encoders(senses="own", speech_rows=20, speech_layers=1, speech_width=113, identity=8, motion=32)
+
+
+@dataclass(frozen=True)
+class Whisper:
+    """Whisper's encoder; the defaults are whisper-tiny's."""
+
+    mels: int = 80
+    width: int = 384
+    heads: int = 6
+    layers: int = 4
+    positions: int = 1500
+
+
+@dataclass(frozen=True)
+class Full:
+    """The full tier: UNet, encoders, and what they were trained for."""
+
+    unet: Unet = field(default_factory=Unet)
+    encoders: Encoders = field(default_factory=Encoders)
+    fps: float = 12.5
+    motion_numbers: tuple[float, float] = (12.0, 20.0)
+    window: int = 25  # frames denoised together
+
+
+@dataclass(frozen=True)
+class VideoSampling:
+    """Noise levels, guidance and windows of the full tier. The defaults are the release's."""
+
+    steps: int = 25
+    sigma_max: float = 700.0
+    sigma_min: float = 0.002
+    rho: float = 7.0
+    levels: tuple[float, ...] | None = None  # instead of the rule: falling, without the final 0
+    scales: tuple[float, float, float] = (2.0, 7.5, 3.0)  # of appearance, speech and motion
+    last_scales: tuple[float, float, float] | None = None  # at the last step, if they change on the way
+    guided: tuple[float, float] = (0.0, math.inf)  # noise levels at which there is guidance; else one pass
+    overlap: int = 0  # frames that neighbouring windows share
+    shift: int = 7  # frames that windows move from step to step, around the clip
+    padding: bool = True  # a window of silent frames behind the clip, which is denoised with it and dropped
+    strength: float = 1.0  # below 1: the photo's latent is noised less, and only that share of the steps is made
+    decode: int = 10  # frames that the VAE decodes together
+
+
+# "Align Your Steps" for SVD (arXiv 2404.14507), one window less, guidance where it matters (arXiv 2404.07724).
+FAST = VideoSampling(
+    steps=10,
+    levels=(700.0, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034),
+    guided=(1.5, 10.0),
+    overlap=6,
+    padding=False,
+)
+
+
+@dataclass(frozen=True)
+class FilmTraining:
+    """`actalker train --tier full`: what it draws and how it steps. The rate is the paper's (section 3.4)."""
+
+    steps: int = 100_000
+    batch: int = 8  # clips a step, one after the other
+    frames: int = 25
+    rate: float = 1e-5
+    average: float = 0.9999
+    clip: float = 1.0
+    drop: float = 0.1  # share of draws in which each of photo, speech and motion is not told
+    sigma_mean: float = 0.7  # of ln sigma, as Stable Video Diffusion was tuned
+    sigma_std: float = 1.6
+    all_parameters: bool = False  # False: control, adapters and encoders; SVD itself stays
+    checkpointing: bool = False  # values inside blocks are made again for the gradient: less memory, more time
+    precision: str = "no"  # or "bf16", "fp16": accelerate's mixed precision
+    seed: int = 0
+    save_every: int = 500

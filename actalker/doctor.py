@@ -25,6 +25,7 @@ PACKAGES = (
     "safetensors",
     "gradio",
     "diffusers",
+    "accelerate",
     "moviepy",
     "insightface",
 )
@@ -37,6 +38,7 @@ _LIBRARIES = {
     "libglib-2.0.so.0": "OpenCV needs GLib: as root 'apt-get install libglib2.0-0'",
     "libgthread-2.0.so.0": "OpenCV needs GLib: as root 'apt-get install libglib2.0-0'",
 }
+_MISSING = "not there; only the full tier needs it, see 'actalker convert --help' and checkpoints/README.md"
 _REINSTALL = "install it with 'pip install -r requirements.txt'"
 
 
@@ -105,7 +107,9 @@ def _checkpoints() -> dict[str, str]:
     from actalker import checkpoints
 
     folder = checkpoints.folder()
-    return {str(path.relative_to(folder)): _weights(path) for path in sorted(folder.glob("*/*.safetensors"))}
+    found = {str(path.relative_to(folder)): _weights(path) for path in sorted(folder.glob("*/*.safetensors"))}
+    full = (checkpoints.DENOISER, checkpoints.VAE, checkpoints.PERCEPTION)
+    return found | {name: _MISSING for name in full if name not in found}
 
 
 def _weights(path: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from actalker.config import PRESETS, REGIONS, SOURCES
 from actalker.errors import InputError
-from actalker.pipelines import Cue, Request
+from actalker.pipelines import TIERS, Cue, Request, Running
 
 SETTINGS = [name for name, setting in Request.__dataclass_fields__.items() if "help" in setting.metadata]
 
@@ -27,6 +27,37 @@ def add_settings(verb: argparse.ArgumentParser) -> None:
         default = "" if setting.default is None else f" (default {setting.default})"
         options = {"type": kinds.get(name, float), "help": setting.metadata["help"] + default}
         verb.add_argument(f"--{name.replace('_', '-')}", metavar=name.split("_")[-1].upper(), **options)
+
+
+def add_tier(verb: argparse.ArgumentParser) -> None:
+    """--tier, and how the full tier runs."""
+    verb.add_argument(
+        "--tier", choices=TIERS, default="embedded", help="embedded: runs anywhere; full: video diffusion"
+    )
+    verb.add_argument("--precision", choices=["fp32", "bf16", "fp16"], help="of the full tier (default fp32)")
+    verb.add_argument("--device", metavar="D", help="of the full tier, such as cuda:1 or cpu (default: a GPU, if any)")
+    verb.add_argument("--offload", action="store_true", default=None, help="keep what is not at work off the device")
+    verb.add_argument("--fast", action="store_const", const="fast", dest="full_preset", help="a tenth of the work")
+    verb.add_argument(
+        "--release-masks", action="store_const", const="ones", dest="full_masks", help="both signals everywhere"
+    )
+    verb.add_argument("--overlap", type=int, metavar="N", help="frames that windows of the full tier share")
+    verb.add_argument("--decode", type=int, metavar="N", help="frames that the full tier decodes together")
+
+
+def running(options: argparse.Namespace) -> Running:
+    """How the full tier runs. Raises InputError where such an option is given for the other tier."""
+    names = {"full_preset": "preset", "full_masks": "masks"}
+    chosen = {}
+    for name in ("precision", "device", "offload", "full_preset", "full_masks", "overlap", "decode"):
+        if (value := getattr(options, name)) is not None:
+            chosen[names.get(name, name)] = value
+    if chosen and options.tier != "full":
+        raise InputError(f"{', '.join(sorted(chosen))} belong to the full tier; add --tier full or leave them out.")
+    for name, most in (("decode", 1000), ("overlap", 24)):
+        if not 1 <= chosen.get(name, 1) <= most:
+            raise InputError(f"--{name} is {chosen[name]}; give a number from 1 to {most}.")
+    return Running(**chosen)
 
 
 def given(options: argparse.Namespace, *names: str) -> dict:

@@ -1,11 +1,11 @@
-"""The verbs compare and evaluate of the command: their options, and what they report."""
+"""The verbs compare, convert and evaluate of the command: their options, and what they report."""
 
 import argparse
 from pathlib import Path
 
-from actalker.config import PRESETS
+from actalker.config import PRESETS, FilmTraining
 from actalker.errors import InputError
-from actalker.options import add_media, add_settings, given, region
+from actalker.options import add_media, add_settings, check_counts, given, region
 from actalker.pipelines import Request
 
 MEDIA = ("photo", "speech", "driving")
@@ -111,6 +111,84 @@ def compare(options: argparse.Namespace) -> tuple[dict, str]:
     facts = render(Request(**given(options, *MEDIA)), dict(options.maps), options.out, options.progress)
     table = facts.pop("table")
     return facts, f"{table}\n\n{facts['grid']}\n{facts['curves']}\n{facts['csv']}\n{facts['markdown']}"
+
+
+def add_convert(verb: argparse.ArgumentParser) -> None:
+    """Options of `actalker convert`."""
+    verb.add_argument(
+        "folders", type=Path, nargs="+", metavar="FOLDER", help="folders that hold SVD, ACTalker's files and Whisper"
+    )
+    verb.add_argument("--out", type=Path, metavar="DIR", help="folder for the weights (default: the checkpoints)")
+
+
+def convert(options: argparse.Namespace) -> tuple[dict, str]:
+    """Make the full tier's weights."""
+    from actalker.checkpoints import folder
+    from actalker.convert.conversion import convert as make
+
+    facts = make(options.folders, options.out or folder())
+    lines = [f"{Path(facts['out']) / name}: {numbers:,} numbers" for name, numbers in facts["files"].items()]
+    state = "trained" if facts["trained"] else "untrained: control starts as Stable Video Diffusion without it"
+    return facts, "\n".join([*lines, f"The weights are {state}."])
+
+
+def add_train_full(verb: argparse.ArgumentParser) -> None:
+    """Options of `actalker train --tier full`."""
+    default = FilmTraining()
+    verb.add_argument("--tier", choices=["embedded", "full"], default="embedded", help="what is trained")
+    verb.add_argument("--clips", type=Path, metavar="F", help="full tier: text file with a video in each line")
+    verb.add_argument("--check", action="store_true", help="full tier: only say what is wrong with which clip")
+    verb.add_argument("--start", type=Path, metavar="F", help="full tier: weights to begin from (default: converted)")
+    verb.add_argument("--size", type=int, default=512, help="full tier: short side of the film (default 512)")
+    verb.add_argument(
+        "--frames", type=int, default=default.frames, help=f"full tier: a window (default {default.frames})"
+    )
+    verb.add_argument(
+        "--rate", type=float, default=default.rate, help=f"full tier: of learning (default {default.rate})"
+    )
+    verb.add_argument("--all-parameters", action="store_true", help="full tier: teach Stable Video Diffusion, too")
+    verb.add_argument("--checkpointing", action="store_true", help="full tier: less memory, more time")
+    verb.add_argument("--precision", choices=["no", "bf16", "fp16"], default="no", help="full tier: mixed precision")
+
+
+def train_full(options: argparse.Namespace) -> tuple[dict, str]:
+    """Check clips, or train the full tier on them."""
+    if options.clips is None:
+        raise InputError("The full tier is trained on clips; give --clips with a file that names them.")
+    from actalker import checkpoints
+    from actalker.training import films
+
+    start = options.start or checkpoints.folder() / checkpoints.DENOISER
+    config, _ = checkpoints.read_metadata(start)
+    check_counts(options, "frames", "size")
+    videos = films.read_manifest(options.clips)
+    if options.check:
+        report = films.check_clips(videos, config, options.frames, options.progress)
+        return {"clips": report}, "\n".join(f"{video}: {said}" for video, said in report.items())
+    if options.out is None:
+        raise InputError("Training needs a folder for state, log and weights; give --out.")
+    return _train_on(options, start, videos)
+
+
+def _train_on(options: argparse.Namespace, start: Path, videos: list[Path]) -> tuple[dict, str]:
+    from actalker import checkpoints
+    from actalker.pipelines.vae import Vae
+    from actalker.training import film_loop, films
+
+    names = ("frames", "rate", "all_parameters", "checkpointing", "precision")
+    chosen = {name: getattr(options, name) for name in names}
+    chosen |= {name: getattr(options, name) for name in ("steps", "batch") if getattr(options, name) is not None}
+    training, folder = FilmTraining(**chosen), checkpoints.folder()
+    checkpoints.require_memory({start: checkpoints.TRAINED}, checkpoints.free_memory())
+    vae = Vae.build(checkpoints.read_metadata(folder / checkpoints.VAE)[0])
+    checkpoints.fill_vae(vae.model, folder / checkpoints.VAE, checkpoints.TRAINED)
+    network = checkpoints.load_denoiser(start)
+    own = network.config.encoders.senses == "own"
+    senses = None if own else checkpoints.load_perception(folder / checkpoints.PERCEPTION)
+    cache = options.out / "clips"
+    shots = films.cached_shots(videos, cache, network.config, training.frames, options.size, vae, senses)
+    checkpoint = film_loop.train_films(network, shots, training, options.out)
+    return {"checkpoint": str(checkpoint), "steps": training.steps}, f"{checkpoint}: {training.steps} steps."
 
 
 def _map(text: str) -> tuple[str, dict[str, str]]:

@@ -12,7 +12,7 @@ LAYERS = (  # lowest first: one line is one layer, and neighbours on a line do n
     {"actalker.scan", "actalker.signals"},
     {"actalker.model", "actalker.render"},
     {"actalker.checkpoints"},
-    {"actalker.pipelines"},
+    {"actalker.pipelines", "actalker.convert"},
     {"actalker.options", "actalker.evaluate"},
     {"actalker.compare", "actalker.training", "actalker.bench", "actalker.doctor"},
     {"actalker.verbs", "demo"},
@@ -25,6 +25,7 @@ STRANGERS = {
     *(("demo", f"actalker.{name}") for name in ("scan", "model", "render", "checkpoints", "training", "evaluate")),
 }
 HOMES = {
+    "accelerate": ("actalker.training",),
     "av": ("actalker.signals.media",),
     "diffusers": ("actalker.pipelines",),
     "gradio": ("demo", "app"),

@@ -1,7 +1,7 @@
 """Diffusion as composition (EDM, arXiv 2206.00364).
 
 A denoiser is a function (x, sigma) -> denoised; guidance and windows are wrappers of that shape. Everything here is for
-data of unit variance, sigma_data = 1.
+data of unit variance, sigma_data = 1: frames of k coefficients, or of latents (c, h, w) in the place of k.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from actalker.config import Sampling
+from actalker.config import Sampling, VideoSampling
 from actalker.model.conditioning import Conditions
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # x (b, t, k), sigma () -> denoised (b, t, k)
@@ -21,7 +21,7 @@ def precondition(network: nn.Module) -> ConditionalDenoise:
 
     def denoise(x: Tensor, sigma: Tensor, conditions: Conditions) -> Tensor:
         sigma = sigma.expand(len(x))
-        s = sigma[:, None, None]
+        s = sigma.view(-1, *(1,) * (x.dim() - 1))
         c_in = (s**2 + 1).rsqrt()
         return c_in**2 * x + s * c_in * network(c_in * x, sigma.log() / 4, conditions)
 
@@ -55,11 +55,12 @@ def windowed(denoise: ConditionalDenoise, conditions: Conditions, size: int, ove
 
     def whole(x: Tensor, sigma: Tensor) -> Tensor:
         length = x.shape[1]
-        total, weights = torch.zeros_like(x), x.new_zeros(length, 1)
+        frame = (1,) * (x.dim() - 2)
+        total, weights = torch.zeros_like(x), x.new_zeros(length, *frame)
         for start in window_starts(length, size, overlap):
             stop = min(start + size, length)
             edge = torch.arange(1, stop - start + 1)
-            fade = torch.minimum(edge, edge.flip(0)).clamp(max=overlap + 1).to(x)[:, None]
+            fade = torch.minimum(edge, edge.flip(0)).clamp(max=overlap + 1).to(x).view(-1, *frame)
             total[:, start:stop] += fade * denoise(x[:, start:stop], sigma, conditions.window(start, stop))
             weights[start:stop] += fade
         return total / weights
@@ -67,8 +68,10 @@ def windowed(denoise: ConditionalDenoise, conditions: Conditions, size: int, ove
     return whole
 
 
-def sigmas(config: Sampling) -> Tensor:
+def sigmas(config: Sampling | VideoSampling) -> Tensor:
     """Equation 5: `steps` noise levels from sigma_max to sigma_min, then 0."""
+    if getattr(config, "levels", None):
+        return torch.tensor([*config.levels, 0.0])
     ramp = torch.linspace(0, 1, config.steps)
     low, high = config.sigma_min ** (1 / config.rho), config.sigma_max ** (1 / config.rho)
     return torch.cat([(high + ramp * (low - high)) ** config.rho, torch.zeros(1)])

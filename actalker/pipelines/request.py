@@ -138,6 +138,20 @@ def _checked_cue(cue: Cue) -> Cue:
     return Cue(float(cue.start), cue.regions)
 
 
+@dataclass(frozen=True)
+class Running:
+    """How the full tier runs; each changes cost, and those of the second group the result, too."""
+
+    precision: str = "fp32"  # or bf16, fp16
+    device: str | None = None  # None: a GPU if there is one
+    offload: bool = False  # networks are on the device only while they are used
+    decode: int = 10  # frames that are decoded together
+
+    preset: str = "release"  # or "fast": a tenth of the work, not the same result
+    masks: str = "regions"  # or "ones": both signals everywhere, as in the released program
+    overlap: int = 0  # frames that windows share; 0: the preset's
+
+
 class Pipeline(Protocol):
     """A tier: renders a request to `out`, with a recipe beside it, and returns the facts of the run.
 

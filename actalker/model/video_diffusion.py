@@ -1,0 +1,151 @@
+"""How the full tier denoises: three guidance scales, windows around the clip, the photo's latent as a beginning.
+
+With what is told to it the prediction improves: nothing, then the photo and its identity, then speech, then motion;
+
+    v = v0 + s1 (v1 - v0) + s2 (v2 - v1) + s3 (v3 - v2)
+
+which is a weighted sum of rows that the network computes in one call. Rows that are told the same are one row.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from actalker.config import VideoSampling
+from actalker.model.diffusion import ConditionalDenoise, Denoise, precondition, sample_euler, sigmas, windowed
+from actalker.model.masks import Masks
+from actalker.model.video_conditions import VideoConditions
+
+TOLD = (set(), {"photo"}, {"photo", "audio"}, {"photo", "audio", "video"})
+
+
+@dataclass(frozen=True)
+class Film:
+    """What a clip of t frames is told, whole: tokens of the open gates, and the tokens that say nothing."""
+
+    identity: Tensor  # (e,)
+    signals: dict[str, Tensor]  # name -> (t, m, e)
+    silence: dict[str, Tensor]  # name -> (m, e)
+    masks: Masks
+    place: Tensor  # (t or 1, c, h, w)
+    numbers: Tensor  # (3,)
+    photo: Tensor  # (4, h, w): the photo's latent, not scaled
+    frames: int
+
+    def conditions(self, rows: list[set[str]], padding: int) -> VideoConditions:
+        """Rows that are told these things, for the clip and `padding` silent frames behind it."""
+        length = self.frames + padding
+        told = torch.tensor([float("photo" in row) for row in rows]).to(self.identity)
+        identity = (told[:, None, None] * self.identity).expand(-1, length, -1)
+        signals = {}
+        for name, signal in self.signals.items():
+            silent = self.silence[name].expand(length, -1, -1)
+            heard = torch.cat([signal, silent[:padding]])
+            signals[name] = torch.stack([heard if name in row else silent for row in rows])
+        inputs = torch.stack([torch.zeros_like(self.photo), self.photo])
+        begun = tuple(int("photo" in row) for row in rows)
+        return VideoConditions(identity, signals, self.masks, self.place[None], self.numbers, inputs, begun)
+
+
+def guidance_rows(open_gates: set[str]) -> list[set[str]]:
+    """What each row is told. A closed gate makes two of the four the same."""
+    rows: list[set[str]] = []
+    for told in TOLD:
+        if (row := told & (open_gates | {"photo"})) not in rows:
+            rows.append(row)
+    return rows
+
+
+def guidance_weights(open_gates: set[str], scales: tuple[float, float, float]) -> Tensor:
+    """The weight of each of `guidance_rows`; they add up to 1."""
+    rows, (appearance, audio, video) = guidance_rows(open_gates), scales
+    weights = torch.zeros(len(rows))
+    shares = (1 - appearance, appearance - audio, audio - video, video)
+    for told, share in zip(TOLD, shares, strict=True):
+        weights[rows.index(told & (open_gates | {"photo"}))] += share
+    return weights
+
+
+def guided_by_rows(denoise: ConditionalDenoise, weights: Callable[[Tensor], Tensor | None]) -> ConditionalDenoise:
+    """The rows' predictions, weighted by `weights(sigma)`; where that is None, the last row's alone."""
+
+    def guide(x: Tensor, sigma: Tensor, conditions: VideoConditions) -> Tensor:
+        shares = weights(sigma)
+        if shares is None:
+            return denoise(x, sigma, conditions.only(len(conditions.rows) - 1))
+        rows = denoise(x, sigma, conditions)
+        return torch.tensordot(shares.to(rows), rows, dims=1)[None]
+
+    return guide
+
+
+def cyclic(
+    denoise: ConditionalDenoise, conditions: VideoConditions, size: int, overlap: int, first: Callable[[Tensor], int]
+) -> Denoise:
+    """Windows around a clip whose end meets its beginning, the first of them `first(sigma)` frames before frame 0."""
+
+    def whole(x: Tensor, sigma: Tensor) -> Tensor:
+        length = x.shape[1]
+        total, counts = torch.zeros_like(x), x.new_zeros(length, 1, 1, 1)
+        for start in range(0, length, size - overlap):
+            places = torch.arange(start, start + size) - first(sigma)
+            frames = (places % length).to(x.device)
+            total.index_add_(1, frames, denoise(x[:, frames], sigma, conditions.around(places)).to(x))
+            counts.index_add_(0, frames, torch.ones_like(counts[:size]))
+        return total / counts
+
+    return whole
+
+
+def video_levels(config: VideoSampling) -> Tensor:
+    """Noise levels that are run, and 0: with a strength below 1 the last of them."""
+    levels = sigmas(config)
+    return levels[len(levels) - 1 - int((len(levels) - 1) * config.strength) :]
+
+
+def denoise_film(
+    network: nn.Module,
+    film: Film,
+    noise: Tensor,
+    latent: Tensor,
+    window: int,
+    config: VideoSampling,
+    after_step: Callable[[int], None],
+) -> Tensor:
+    """Latents (1, t, 4, h, w) of a film, scaled as the VAE's are in diffusion; `after_step(i)` may raise to stop.
+
+    noise: standard normal (1, t + padding, 4, h, w), with a window of padding or none (`padded`). latent: (4, h, w),
+    the photo's, scaled, from which the film begins.
+    """
+    levels, gates = video_levels(config), set(film.signals)
+    padding = noise.shape[1] - film.frames
+    conditions = film.conditions(guidance_rows(gates), padding)
+    shares = _weights_by_step(gates, config, len(levels) - 1)
+
+    def step(sigma: Tensor) -> int:
+        return int((levels[:-1] == sigma.cpu()).nonzero()[0])
+
+    def weights(sigma: Tensor) -> Tensor | None:
+        low, high = config.guided
+        return shares[step(sigma)] if low <= float(sigma) <= high else None
+
+    denoise = guided_by_rows(precondition(network), weights)
+    if padding:
+        whole = cyclic(denoise, conditions, window, config.overlap, lambda sigma: step(sigma) * config.shift % window)
+    else:
+        whole = windowed(denoise, conditions, min(window, film.frames), config.overlap)
+    begin = noise + latent / levels[0]
+    return sample_euler(whole, begin, levels.to(noise.device), torch.tensor(False, device=noise.device), after_step)
+
+
+def _weights_by_step(gates: set[str], config: VideoSampling, steps: int) -> list[Tensor]:
+    first, last = config.scales, config.last_scales or config.scales
+    ramps = [torch.linspace(a, b, steps).tolist() for a, b in zip(first, last, strict=True)]
+    return [guidance_weights(gates, scales) for scales in zip(*ramps, strict=True)]
+
+
+def padded(frames: int, window: int, config: VideoSampling) -> int:
+    """Frames that are denoised for a clip of `frames`."""
+    return frames + window * config.padding

@@ -1,0 +1,186 @@
+"""The full tier: denoise a film's latents around the photo's, decode them, write the clip."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from actalker import checkpoints
+from actalker.config import FAST, VideoSampling
+from actalker.errors import InputError
+from actalker.model.masks import Masks
+from actalker.model.video_diffusion import denoise_film, padded
+from actalker.pipelines.embedded import peak_memory_mb
+from actalker.pipelines.listening import film_of, place_of, see
+from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
+from actalker.pipelines.request import Progress, Request, Running, silent
+from actalker.pipelines.stages import Measured, frame_count, measure, sound_track
+from actalker.pipelines.vae import SCALE, Vae
+from actalker.scan import recorded
+from actalker.signals import media
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+UNTRAINED = "These weights are Stable Video Diffusion's own: control is untrained, so speech and clip steer nothing."
+
+log = logging.getLogger(__name__)
+
+
+class FullPipeline:
+    """Photo + speech and / or driving clip -> a video of the photo talking. Keeps the weights between calls."""
+
+    tier = "full"
+
+    def __init__(self, running: Running | None = None):
+        self.running = running or Running()
+        self.device = torch.device(self.running.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        dtype, folder = DTYPES[self.running.precision], checkpoints.folder()
+        paths = {folder / name: dtype for name in (checkpoints.DENOISER, checkpoints.VAE)}
+        config, self.facts = checkpoints.read_metadata(folder / checkpoints.DENOISER)
+        if config.encoders.senses == "released":
+            paths[folder / checkpoints.PERCEPTION] = torch.float32
+        checkpoints.require_memory(paths, checkpoints.free_memory())
+        self.vae = Vae.build(checkpoints.read_metadata(folder / checkpoints.VAE)[0])
+        checkpoints.fill_vae(self.vae.model, folder / checkpoints.VAE, dtype)
+        self.network = checkpoints.load_denoiser(folder / checkpoints.DENOISER, dtype)
+        released = config.encoders.senses == "released"
+        self.senses = checkpoints.load_perception(folder / checkpoints.PERCEPTION) if released else None
+        self.weights = checkpoints.sha256(folder / checkpoints.DENOISER)
+        if not self.running.offload:
+            for part in (self.vae.model, self.network):
+                part.to(self.device)
+
+    def __call__(
+        self,
+        request: Request,
+        out: Path,
+        progress: Progress = silent,
+        motion_out: Path | None = None,
+        measure: Callable[[Request, Progress], Measured] = measure,
+    ) -> dict:
+        """Render to `out` with a recipe beside it. Returns the facts; raises InputError before any output."""
+        started, out, request = time.perf_counter(), Path(out), self._checked(request, motion_out)
+        recipe = out.with_suffix(".json")
+        refuse_to_overwrite(request, out, recipe)
+        progress("measuring", 0.0)
+        measured = measure(request, progress)
+        sound = sound_track(request, measured.seconds)
+        sizes: list[tuple[int, ...]] = []
+
+        def counted() -> Iterator[np.ndarray]:
+            for frame in self.frames(request, measured, progress):
+                sizes.append(frame.shape)
+                yield frame
+
+        with recorded() as scans:
+            media.write_video(out, counted(), request.fps, sound)
+        made = {"tier": self.tier, "weights_sha256": self.weights, "scan": sorted(scans), "trained": self.trained}
+        made["running"] = asdict(self.running)
+        write_recipe(recipe, request, made)
+        return self._facts(request, out, measured, sizes, time.perf_counter() - started)
+
+    @property
+    def trained(self) -> bool:
+        """Whether control was ever trained in these weights."""
+        return bool(self.facts.get("trained"))
+
+    def _checked(self, request: Request, motion_out: Path | None) -> Request:
+        if motion_out is not None:
+            raise InputError("The full tier makes video, not motion; leave --motion-out out.")
+        for name in ("timeline", "offsets"):
+            if getattr(request, name):
+                raise InputError(f"The full tier has no {name}; leave it out, or take the embedded tier.")
+        for name, strength in request.strengths.items():
+            if strength not in (0, 1):
+                raise InputError(f"{name}_strength is {strength}; the full tier takes 0 or 1, see --guidance.")
+        if not self.trained:
+            log.warning(UNTRAINED)
+        return request.checked()
+
+    def frames(self, request: Request, measured: Measured, progress: Progress = silent) -> Iterator[np.ndarray]:
+        """The clip's frames (h, w, 3) uint8, as soon as the VAE has decoded their chunk."""
+        sampling = sampling_of(request, self.running)
+        latents, frames = self.denoise(request, measured, sampling, progress)
+        done = 0
+        with torch.inference_mode(), self._at_work(self.vae.model):
+            for chunk in self.vae.decode(latents.to(self.device), frames, sampling.decode):
+                for frame in chunk.mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy():
+                    done += 1
+                    progress("rendering", done / frames)
+                    yield frame
+
+    @torch.inference_mode()
+    def denoise(
+        self, request: Request, measured: Measured, sampling: VideoSampling, progress: Progress = silent
+    ) -> tuple[Tensor, int]:
+        """Latents (t + padding, 4, h, w), scaled, and the number of wanted frames t."""
+        frames, window = frame_count(measured.seconds, request.fps), self.network.config.window
+        place, maps = place_of(request, measured, 576 if request.size == "full" else request.size)
+        if self.running.masks == "ones":
+            maps = {name: np.full_like(pixels, 255) for name, pixels in maps.items()}
+        pixels = {name: torch.from_numpy(mask / np.float32(255)) for name, mask in maps.items()}
+        masks = Masks(pixels, self.network.config.unet.mask_rule)
+        picture = torch.from_numpy(place.picture / np.float32(127.5) - 1).permute(2, 0, 1)[None]
+        with self._at_work(self.vae.model):
+            photo = self.vae.encode(picture.to(self.device))[0]
+        sights = see(self.senses, request, measured, frames)
+        generator = torch.Generator().manual_seed(request.seed)
+        noise = torch.randn(1, padded(frames, window, sampling), *photo.shape, generator=generator)
+        progress("denoising", 0.0)
+        with self._at_work(self.network):
+            sights = replace(sights, **{k: v.to(self.device) for k, v in vars(sights).items() if v is not None})
+            film = film_of(self.network, sights, place, masks, photo, frames, float(request.fps))
+            latents = denoise_film(
+                self.network,
+                film,
+                noise.to(self.device),
+                SCALE * photo,
+                window,
+                sampling,
+                lambda i: progress("denoising", (i + 1) / sampling.steps),
+            )
+        return latents[0], frames
+
+    @contextmanager
+    def _at_work(self, part: nn.Module) -> Iterator[None]:
+        """With offloading, a network is on the device only while it is used."""
+        part.to(self.device)
+        try:
+            yield
+        finally:
+            if self.running.offload:
+                part.to("cpu")
+
+    def _facts(self, request: Request, out: Path, measured: Measured, sizes: list, seconds: float) -> dict:
+        length = float(len(sizes) / request.fps)
+        return {
+            "out": str(out),
+            "seconds": round(length, 3),
+            "frames": len(sizes),
+            "fps": float(request.fps),
+            "width": sizes[0][1],
+            "height": sizes[0][0],
+            "tier": self.tier,
+            "seed": request.seed,
+            "gates": measured.gates,
+            "regions": request.regions,
+            "faces_found": measured.faces_found,
+            "driver_frames_filled": measured.filled,
+            "timings": {"total": round(seconds, 3)},
+            "realtime_factor": round(seconds / length, 3),
+            "peak_memory_mb": peak_memory_mb(),
+            "trained": self.trained,
+            "recipe": str(out.with_suffix(".json")),
+        } | ({} if self.trained else {"warning": UNTRAINED})
+
+
+def sampling_of(request: Request, running: Running) -> VideoSampling:
+    """The preset with the request's steps and guidance: `guidance` multiplies how far the signals push."""
+    base = FAST if running.preset == "fast" else VideoSampling(steps=request.steps)
+    scales = (base.scales[0], *(scale * request.guidance for scale in base.scales[1:]))
+    return replace(base, scales=scales, decode=running.decode, overlap=running.overlap or base.overlap)
