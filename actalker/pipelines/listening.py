@@ -14,7 +14,7 @@ from actalker.model.full import VideoDenoiser
 from actalker.model.masks import Masks
 from actalker.model.video_diffusion import Film
 from actalker.model.whisper import Perception
-from actalker.pipelines.embedded import face_shape
+from actalker.pipelines.denoising import face_shape
 from actalker.pipelines.request import Request
 from actalker.pipelines.stages import Measured
 from actalker.signals import media
