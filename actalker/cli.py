@@ -17,7 +17,16 @@ from pathlib import Path
 
 from actalker.config import PRESETS, REGIONS, SOURCES, MotionNet, Training, VideoSampling, natural_preset
 from actalker.errors import InputError
-from actalker.options import add_media, add_settings, add_tier, check_counts, check_target, given, region, running
+from actalker.options import (
+    add_media,
+    add_settings,
+    add_tier,
+    check_counts,
+    check_target,
+    given,
+    region,
+    tier_and_running,
+)
 from actalker.pipelines import Request
 from actalker.verbs import (
     add_compare,
@@ -157,10 +166,10 @@ def _animate(options: argparse.Namespace) -> tuple[dict, str]:
     check_target(options.out, ".mp4")
     if options.motion_out:
         check_target(options.motion_out, ".npz")
-    if options.tier == "full" and options.steps is None and not options.recipe:
+    tier, running = tier_and_running(options)
+    if tier == "full" and options.steps is None and not options.recipe:
         request = replace(request, steps=VideoSampling.steps)
-    pipeline = pipelines.load(options.tier, running(options))
-    facts = pipeline(request, options.out, options.progress, options.motion_out)
+    facts = pipelines.load(tier, running)(request, options.out, options.progress, options.motion_out)
     seconds, factor = facts["seconds"], facts["realtime_factor"]
     found = facts["faces_found"]
     several = f" The photo shows {found} faces; face {request.face or 0} was used." if found > 1 else ""
