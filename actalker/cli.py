@@ -27,7 +27,7 @@ from actalker.options import (
     given,
     offset,
     region,
-    running,
+    tier_and_running,
 )
 from actalker.pipelines import Request
 from actalker.verbs import (
@@ -192,10 +192,10 @@ def _animate(options: argparse.Namespace) -> tuple[dict, str]:
     check_target(options.out, ".mp4")
     if options.motion_out:
         check_target(options.motion_out, ".npz")
-    if options.tier == "full" and options.steps is None and not options.recipe:
+    tier, running = tier_and_running(options)
+    if tier == "full" and options.steps is None and not options.recipe:
         request = replace(request, steps=VideoSampling.steps)
-    pipeline = pipelines.load(options.tier, running(options))
-    facts = pipeline(request, options.out, options.progress, options.motion_out)
+    facts = pipelines.load(tier, running)(request, options.out, options.progress, options.motion_out)
     seconds, factor = facts["seconds"], facts["realtime_factor"]
     found = facts["faces_found"]
     several = f" The photo shows {found} faces; face {request.face or 0} was used." if found > 1 else ""

@@ -2,12 +2,14 @@
 
 import argparse
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 from actalker.config import PRESETS, REGIONS, SOURCES
 from actalker.errors import InputError
 from actalker.pipelines import TIERS, Cue, Request, Running
+from actalker.pipelines.recipe import read_tier
 
 SETTINGS = [name for name, setting in Request.__dataclass_fields__.items() if "help" in setting.metadata]
 
@@ -31,9 +33,7 @@ def add_settings(verb: argparse.ArgumentParser) -> None:
 
 def add_tier(verb: argparse.ArgumentParser) -> None:
     """--tier, and how the full tier runs."""
-    verb.add_argument(
-        "--tier", choices=TIERS, default="embedded", help="embedded: runs anywhere; full: video diffusion"
-    )
+    verb.add_argument("--tier", choices=TIERS, help="embedded (default): runs anywhere; full: video diffusion")
     verb.add_argument("--precision", choices=["fp32", "bf16", "fp16"], help="of the full tier (default fp32)")
     verb.add_argument("--device", metavar="D", help="of the full tier, such as cuda:1 or cpu (default: a GPU, if any)")
     verb.add_argument("--offload", action="store_true", default=None, help="keep what is not at work off the device")
@@ -45,19 +45,21 @@ def add_tier(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--decode", type=int, metavar="N", help="frames that the full tier decodes together")
 
 
-def running(options: argparse.Namespace) -> Running:
-    """How the full tier runs. Raises InputError where such an option is given for the other tier."""
+def tier_and_running(options: argparse.Namespace) -> tuple[str, Running]:
+    """The tier, and how the full one runs: as given, else as in the recipe. InputError where they do not fit."""
+    tier, base = read_tier(options.recipe) if options.recipe else ("embedded", Running())
+    tier = options.tier or tier
     names = {"full_preset": "preset", "full_masks": "masks"}
     chosen = {}
     for name in ("precision", "device", "offload", "full_preset", "full_masks", "overlap", "decode"):
         if (value := getattr(options, name)) is not None:
             chosen[names.get(name, name)] = value
-    if chosen and options.tier != "full":
+    if chosen and tier != "full":
         raise InputError(f"{', '.join(sorted(chosen))} belong to the full tier; add --tier full or leave them out.")
     for name, most in (("decode", 1000), ("overlap", 24)):
         if not 1 <= chosen.get(name, 1) <= most:
             raise InputError(f"--{name} is {chosen[name]}; give a number from 1 to {most}.")
-    return Running(**chosen)
+    return tier, replace(base, **chosen)
 
 
 def given(options: argparse.Namespace, *names: str) -> dict:

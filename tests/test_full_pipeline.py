@@ -81,6 +81,13 @@ def test_untrained_weights_say_so(short, tmp_path, capsys):
     asked = ["animate", f"--photo={PHOTO}", f"--speech={short['speech']}", f"--out={tmp_path / 'out.mp4'}"]
     assert main([*asked, *fast]) == 0
     assert "untrained" in capsys.readouterr().out
+    recipe = ["animate", f"--recipe={tmp_path / 'out.json'}", f"--out={tmp_path / 'again.mp4'}", "--json"]
+    assert main(recipe) == 0
+    assert json.loads(capsys.readouterr().out)["tier"] == "full"
+    assert (tmp_path / "again.mp4").read_bytes() == (tmp_path / "out.mp4").read_bytes()
+    said = refused(capsys, *asked, "--tier=full", "--device=cuda:77")
+    assert "cuda:77 cannot be used" in said
+    assert "belong to the full tier" in refused(capsys, *asked, "--fast")
 
 
 def test_signals_and_seeds_matter_and_results_repeat(released, short, monkeypatch):

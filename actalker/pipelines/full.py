@@ -38,7 +38,7 @@ class FullPipeline:
 
     def __init__(self, running: Running | None = None):
         self.running = running or Running()
-        self.device = torch.device(self.running.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = _device(self.running.device)
         dtype, folder = DTYPES[self.running.precision], checkpoints.folder()
         paths = {folder / name: dtype for name in (checkpoints.DENOISER, checkpoints.VAE)}
         config, self.facts = checkpoints.read_metadata(folder / checkpoints.DENOISER)
@@ -177,6 +177,16 @@ class FullPipeline:
             "trained": self.trained,
             "recipe": str(out.with_suffix(".json")),
         } | ({} if self.trained else {"warning": UNTRAINED})
+
+
+def _device(name: str | None) -> torch.device:
+    """The device of this name, or a GPU if there is one."""
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"The device {name} cannot be used ({str(error).splitlines()[0]}); choose cpu.") from error
+    return device
 
 
 def sampling_of(request: Request, running: Running) -> VideoSampling:

@@ -9,7 +9,7 @@ from pathlib import Path
 from actalker.checkpoints import sha256
 from actalker.config import VERSION
 from actalker.errors import InputError
-from actalker.pipelines.request import Cue, Request
+from actalker.pipelines.request import Cue, Request, Running
 
 FORMAT = "actalker recipe 1"
 MEDIA = ("photo", "speech", "driving")
@@ -47,6 +47,15 @@ def read_recipe(path: Path) -> Request:
         raise
     except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path} is not a recipe ({error}); give the .json that lies beside a result.") from error
+
+
+def read_tier(path: Path) -> tuple[str, Running]:
+    """The tier of a recipe, and how it ran. The recipe is one that `read_recipe` reads."""
+    made = json.loads(Path(path).read_text()).get("made_with", {})
+    try:
+        return made.get("tier", "embedded"), Running(**made.get("running", {}))
+    except (AttributeError, TypeError) as error:
+        raise InputError(f"{path} is of another version of this program ({error}); give its settings anew.") from error
 
 
 def refuse_to_overwrite(request: Request, *targets: Path | None) -> None:
