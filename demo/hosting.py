@@ -8,11 +8,11 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from demo import theme
+
 REFUSED = ("process_recording", "vibe-edit", "/monitoring")  # unqueued ffmpeg runs, code editing, visitor statistics
 LARGEST_UPLOAD = "200mb"
 LONGEST_QUEUE = 32
-STYLE = Path(__file__).with_name("style.css")
-FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 
 
 class BlockRoutes:
@@ -49,41 +49,11 @@ def serve(blocks: gradio.Blocks, work: Path, host: str, port: int) -> str:
         strict_cors=True,
         allowed_paths=[str(work)],
         app_kwargs={"middleware": [Middleware(BlockRoutes)], "docs_url": None, "redoc_url": None, "openapi_url": None},
-        theme=calm_theme(),
-        css_paths=[STYLE],
+        theme=theme.calm_theme(),
+        css_paths=[theme.STYLE],
+        head=theme.head(),
     )
     return address
-
-
-def calm_theme() -> gradio.themes.Base:
-    """Quiet colours, system fonts (nothing is fetched from elsewhere), soft corners."""
-    theme = gradio.themes.Base(
-        primary_hue="teal",
-        secondary_hue="teal",
-        neutral_hue="slate",
-        radius_size="lg",
-        font=FONTS,
-        font_mono=("ui-monospace", "Menlo", "Consolas", "monospace"),
-    )
-    return theme.set(
-        body_background_fill="*neutral_100",
-        body_background_fill_dark="*neutral_950",
-        body_text_color="*neutral_800",
-        body_text_color_subdued="*neutral_600",
-        body_text_color_subdued_dark="*neutral_300",
-        block_background_fill="white",
-        block_border_color="*neutral_200",
-        block_label_text_color="*neutral_700",
-        block_title_text_color="*neutral_800",
-        block_title_text_weight="600",
-        block_info_text_color="*neutral_600",
-        button_primary_background_fill="*primary_700",
-        button_primary_background_fill_hover="*primary_800",
-        button_primary_background_fill_dark="*primary_700",
-        button_primary_text_color="white",
-        slider_color="*primary_700",
-        checkbox_background_color_selected="*primary_700",
-    )
 
 
 def _refuse_addresses() -> None:

@@ -13,7 +13,8 @@ from actalker import config, pipelines
 from actalker.errors import InputError
 from actalker.pipelines.recipe import write_recipe
 from actalker.signals import media
-from demo import panels
+from actalker.signals.motion import Motion
+from demo import wishes
 from demo.hosting import serve
 from demo.runner import Runner
 
@@ -32,7 +33,14 @@ class QuickPipeline:
         self.rendering = threading.Event()
         self.fault: Exception | None = None
 
-    def __call__(self, request: pipelines.Request, out: Path, progress: Callable[[str, float], None]) -> dict:
+    def __call__(
+        self,
+        request: pipelines.Request,
+        out: Path,
+        progress: Callable[[str, float], None],
+        motion_out: Path | None = None,
+        measure: Callable | None = None,  # noqa: ARG002
+    ) -> dict:
         self.requests.append(request)
         request = request.checked()
         for stage in ("measuring", "denoising"):
@@ -42,6 +50,8 @@ class QuickPipeline:
             raise self.fault
         media.write_video(out, self._frames(progress), request.fps, (np.zeros(16000, np.float32), 16000))
         write_recipe(out.with_suffix(".json"), request, {})
+        if motion_out:
+            Motion(np.zeros((FRAMES, len(config.COEFFICIENTS)), np.float32), float(request.fps)).save(motion_out)
         return {
             "seconds": FRAMES / float(request.fps),
             "frames": FRAMES,
@@ -70,11 +80,11 @@ def quick_runner(work: Path, pipeline: QuickPipeline) -> Runner:
 
 def widget_values(**given: object) -> dict[str, object]:
     """The widgets' values by name as the page starts with them, but for those given."""
-    settings = {name: panels.REQUEST[name].default for name in (*panels.MASK_WORDS, *panels.SETTING_WORDS)}
+    settings = {name: wishes.REQUEST[name].default for name in (*wishes.MASKS, *wishes.SETTINGS)}
     return {
-        **dict.fromkeys(panels.FILES),
+        **dict.fromkeys(wishes.FILES),
         "face": 1,
-        **config.PRESETS[panels.FIRST_PRESET],
+        **config.PRESETS[wishes.FIRST_PRESET],
         **settings,
         "fps": 25.0,
         **given,

@@ -1,0 +1,97 @@
+"""What the runner is asked to do: a video, or a comparison of the modes. Files lie in the job's folder."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from actalker.compare import compare
+from actalker.pipelines import Request
+from demo.runner import Job, Work
+
+ROLES = ("photo", "speech", "driving")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished video, its recipe, its motion, and the facts about it."""
+
+    video: Path
+    recipe: Path
+    motion: Path
+    info: dict
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A finished comparison: its folder and its facts."""
+
+    folder: Path
+    facts: dict
+
+
+def make_video(request: Request) -> Work[Result]:
+    """Render a request."""
+
+    def work(pipeline: Callable, job: Job) -> Result:
+        out = job.folder / "talking.mp4"
+        motion = job.folder / "motion.npz"
+        info = pipeline(_at_home(request, job.folder), out, job.report, motion)
+        recipe = out.with_suffix(".json")
+        _name_files_only(recipe)
+        return Result(out, recipe, motion, info)
+
+    return work
+
+
+def make_comparison(request: Request, maps: Mapping[str, Mapping[str, str]]) -> Work[Comparison]:
+    """Render and score the three modes and `maps`."""
+
+    def work(pipeline: Callable, job: Job) -> Comparison:
+        folder = job.folder / "comparison"
+        facts = compare(_at_home(request, job.folder), maps, folder, job.report, pipeline)
+        for mode in facts["modes"]:
+            _name_files_only(folder / f"{mode}.json")
+        return Comparison(folder, facts)
+
+    return work
+
+
+def _at_home(request: Request, folder: Path) -> Request:
+    """The request on links to the visitor's files in the job's folder, so that nobody deletes them meanwhile."""
+    files = {role: getattr(request, role) for role in ROLES}
+    files = {role: file for role, file in files.items() if file is not None}
+    names = _names(files.values())
+    return replace(request, **{role: _linked(file, folder / role / names[file]) for role, file in files.items()})
+
+
+def _names(files: Iterable[Path]) -> dict[Path, str]:
+    """Each file's own name; a file whose name another one has taken gets a number, so that both fit in one folder."""
+    names: dict[Path, str] = {}
+    for file in dict.fromkeys(files):
+        name, number = file.name, 1
+        while name.casefold() in map(str.casefold, names.values()):
+            number += 1
+            name = f"{file.stem}-{number}{file.suffix}"
+        names[file] = name
+    return names
+
+
+def _linked(source: Path, target: Path) -> Path:
+    """`target`, now the visitor's file `source`: a link where the disk can, else a copy."""
+    target.parent.mkdir()
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+    return target
+
+
+def _name_files_only(recipe: Path) -> None:
+    """Leave the folders of this machine out of a recipe that is taken home: it works beside the visitor's own files."""
+    content = json.loads(recipe.read_text())
+    for entry in content["media"].values():
+        entry["path"] = Path(entry["path"]).name
+    recipe.write_text(json.dumps(content, indent=2) + "\n")
