@@ -17,7 +17,7 @@ from pathlib import Path
 
 from actalker.config import PRESETS, REGIONS, SOURCES, MotionNet, Training, natural_preset
 from actalker.errors import InputError
-from actalker.options import add_media, add_settings, check_counts, check_target, given, region
+from actalker.options import add_media, add_settings, check_counts, check_target, cue, given, offset, region
 from actalker.pipelines import Request
 from actalker.verbs import add_compare, add_evaluate, compare, evaluate
 
@@ -103,6 +103,25 @@ def _add_animate(verb: argparse.ArgumentParser) -> None:
         metavar="REGION=SOURCE",
         help=f"change one region of the preset: {regions} = {sources}",
     )
+    verb.add_argument(
+        "--at",
+        action="append",
+        type=cue,
+        dest="timeline",
+        metavar="SECONDS=PRESET",
+        help="change who moves what from then on; also SECONDS=REGION:SOURCE,... (may be given several times)",
+    )
+    verb.add_argument(
+        "--painted", type=Path, metavar="M.png", help="regions painted on the photo, in place of the masks"
+    )
+    verb.add_argument(
+        "--offset",
+        action="append",
+        default=[],
+        type=offset,
+        metavar="NAME=VALUE",
+        help="add a constant to a coefficient, such as jawOpen=0.2 or headYaw=-5 (degrees)",
+    )
     add_settings(verb)
 
 
@@ -156,7 +175,7 @@ def _request(options: argparse.Namespace) -> Request:
     """The request of a recipe, of the example or of neither, with whatever else was given in its place."""
     from actalker.pipelines.recipe import read_recipe
 
-    chosen = given(options, *EXAMPLE)
+    chosen = given(options, *EXAMPLE, "painted")
     if options.recipe:
         request = replace(read_recipe(options.recipe), **chosen)
     elif options.example:
@@ -165,6 +184,10 @@ def _request(options: argparse.Namespace) -> Request:
         raise InputError("No photo was given; add --photo, or --example to try the program with its own files.")
     else:
         request = Request(**chosen)
+    if options.timeline:
+        request = replace(request, timeline=tuple(options.timeline))
+    if options.offset:
+        request = replace(request, offsets=request.offsets | dict(options.offset))
     if options.preset or options.region:
         base = PRESETS[options.preset] if options.preset else request.regions or PRESETS[natural_preset(request.given)]
         request = replace(request, regions=base | dict(options.region))

@@ -37,6 +37,16 @@ COEFFICIENTS: tuple[str, ...] = tuple(name for names in REGIONS.values() for nam
 INDEX: dict[str, int] = {name: i for i, name in enumerate(COEFFICIENTS)}
 SIGNED: frozenset[str] = frozenset({"jawLeft", "mouthLeft", "gazeX", "gazeY", *REGIONS["head"]})
 
+# How far the head may be moved to each side: degrees, then interocular units.
+HEAD_BOUNDS = {"headYaw": 45.0, "headPitch": 45.0, "headRoll": 45.0, "headX": 1.0, "headY": 1.0, "headZ": 1.0}
+
+
+def bounds(name: str) -> tuple[float, float]:
+    """The lowest and highest value of a coefficient that a person may ask for: 0 to 1, or the same to each side."""
+    most = HEAD_BOUNDS.get(name, 1.0)
+    return (-most if name in SIGNED else 0.0), most
+
+
 SIGNALS = ("audio", "video")
 SOURCES = (*SIGNALS, "still")
 

@@ -5,9 +5,9 @@ import os
 from fractions import Fraction
 from pathlib import Path
 
-from actalker.config import REGIONS, SOURCES
+from actalker.config import PRESETS, REGIONS, SOURCES
 from actalker.errors import InputError
-from actalker.pipelines import Request
+from actalker.pipelines import Cue, Request
 
 SETTINGS = [name for name, setting in Request.__dataclass_fields__.items() if "help" in setting.metadata]
 
@@ -41,6 +41,31 @@ def region(text: str) -> tuple[str, str]:
         regions, sources = ", ".join(REGIONS), ", ".join(SOURCES)
         raise argparse.ArgumentTypeError(f"{text!r} is not REGION=SOURCE with one of {regions} and one of {sources}")
     return name, source
+
+
+def cue(text: str) -> Cue:
+    """SECONDS=PRESET or SECONDS=REGION:SOURCE[,REGION:SOURCE], read."""
+    start, _, change = text.partition("=")
+    try:
+        seconds = float(start)
+    except ValueError:
+        seconds = None
+    if seconds is None or not change:
+        raise argparse.ArgumentTypeError(f"{text!r} is not SECONDS=PRESET or SECONDS=REGION:SOURCE,...")
+    if ":" in change:
+        return Cue(seconds, dict(region(part.replace(":", "=", 1)) for part in change.split(",")))
+    if change not in PRESETS:
+        raise argparse.ArgumentTypeError(f"{change!r} is no preset; choose one of {', '.join(PRESETS)}")
+    return Cue(seconds, PRESETS[change])
+
+
+def offset(text: str) -> tuple[str, float]:
+    """NAME=VALUE, read."""
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as jawOpen=0.2 or headYaw=-5") from None
 
 
 def check_counts(options: argparse.Namespace, *names: str) -> None:

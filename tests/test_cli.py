@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from samples import write_sound
 
-from actalker.cli import main
-from actalker.pipelines import Request
+from actalker.cli import _parser, _request, main
+from actalker.config import PRESETS
+from actalker.pipelines import Cue, Request
 from actalker.pipelines.recipe import write_recipe
 from actalker.signals import media
 
@@ -82,6 +83,42 @@ def test_a_region_without_its_signal(said):
 
 def test_an_unknown_region(said):
     assert "'ears=audio' is not REGION=SOURCE" in said("--photo", PHOTO, "--speech", SPEECH, "--region", "ears=audio")
+
+
+@pytest.mark.parametrize(
+    ("cue", "sentence"),
+    [
+        ("joint", "'joint' is not SECONDS=PRESET"),
+        ("soon=joint", "'soon=joint' is not SECONDS=PRESET"),
+        ("1=everything", "'everything' is no preset; choose one of voice"),
+        ("1=ears:audio", "'ears=audio' is not REGION=SOURCE"),
+        ("-1=voice", "set for -1.0 s"),
+        ("1=joint", "should follow the driving clip, but no clip was given"),
+    ],
+)
+def test_a_change_that_cannot_be(said, cue, sentence):
+    assert sentence in said("--photo", PHOTO, "--speech", SPEECH, f"--at={cue}")
+
+
+def test_changes_of_the_map_and_offsets_are_read():
+    words = "--photo p.jpg --speech s.wav --out o.mp4 --at 1.5=voice --at 2=head:still,eyes:audio"
+    words += " --offset jawOpen=0.25 --offset headYaw=-5"
+    request = _request(_parser().parse_args(["animate", *words.split()]))
+    assert request.timeline == (Cue(1.5, PRESETS["voice"]), Cue(2.0, {"head": "still", "eyes": "audio"}))
+    assert request.offsets == {"jawOpen": 0.25, "headYaw": -5.0}
+
+
+@pytest.mark.parametrize(
+    ("offset", "sentence"),
+    [
+        ("jawOpen", "'jawOpen' is not NAME=VALUE"),
+        ("jaw=0.1", "There is no coefficient 'jaw'"),
+        ("jawOpen=2", "The offset of jawOpen is 2.0; give a value from -1 to 1."),
+        ("headYaw=nan", "The offset of headYaw is nan; give a value from -45 to 45."),
+    ],
+)
+def test_an_offset_that_cannot_be(said, offset, sentence):
+    assert sentence in said("--photo", PHOTO, "--speech", SPEECH, "--offset", offset)
 
 
 def test_missing_and_empty_files(said, tmp_path):

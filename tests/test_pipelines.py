@@ -71,8 +71,9 @@ def test_joint_is_as_long_as_the_speech(joint):
 def test_the_facts_are_complete_json(joint):
     facts = json.loads(json.dumps(joint[0]))
     wanted = (
-        "out seconds frames fps width height tier seed gates regions faces_found driver_frames_filled network_calls"
+        "out seconds frames fps width height tier seed gates regions timeline offsets faces_found driver_frames_filled"
     )
+    wanted += " network_calls"
     assert set(wanted.split()) | {"timings", "realtime_factor", "peak_memory_mb", "recipe"} == set(facts)
     assert set(facts["timings"]) == {"measure", "denoise", "render", "encode", "total"}
     assert facts["network_calls"] == 2
@@ -128,6 +129,34 @@ def test_other_rates(pipeline, short, tmp_path):
     assert facts["seconds"] == pytest.approx(1.3, abs=1 / 30)
 
 
+def test_a_preview_ends_early_and_reads_no_further(pipeline, short, tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(media, "read_audio", lambda *a, real=media.read_audio: read.append(a[2]) or real(*a))
+    facts, motion, frames = run(pipeline, tmp_path / "out.mp4", **short, until=0.48)
+    assert facts["frames"] == len(motion) == len(frames) == 12
+    assert read == [10.0, pytest.approx(0.58)]
+    with av.open(facts["out"]) as container:
+        sound = container.streams.audio[0]
+        assert float(sound.duration * sound.time_base) == pytest.approx(0.48, abs=0.03)
+    assert read_recipe(Path(facts["recipe"])).until == 0.48
+
+
+def test_a_preview_of_a_clip_alone_is_its_beginning(pipeline, short, tmp_path):
+    _, whole, _ = run(pipeline, tmp_path / "whole.mp4", driving=short["driving"])
+    facts, motion, _ = run(pipeline, tmp_path / "part.mp4", driving=short["driving"], until=0.4)
+    assert facts["frames"] == 10
+    wide = [COEFFICIENTS.index(name) for name in ("headYaw", "headPitch", "jawOpen")]
+    assert (
+        np.abs(motion.values[:8, wide] - whole.values[:8, wide]).max()
+        < 0.2 * np.ptp(whole.values[:, wide], axis=0).max()
+    )
+
+
+def test_until_beyond_the_end_is_the_whole(pipeline, short, tmp_path, joint):
+    facts, motion, _ = run(pipeline, tmp_path / "out.mp4", **short, until=30)
+    assert np.array_equal(motion.values, joint[1].values)
+
+
 def test_a_recipe_makes_the_same_video_again(pipeline, joint, tmp_path):
     request = read_recipe(Path(joint[0]["recipe"]))
     pipeline(request, tmp_path / "again.mp4")
@@ -178,6 +207,11 @@ def test_silence_keeps_the_mouth_still(pipeline, tmp_path):
 
 def test_settings_are_checked(short):
     request = Request(photo=PHOTO, speech=short["speech"])
-    for bad, said in (({"fps": Fraction(5)}, "fps is 5"), ({"size": 511}, "size is 511"), ({"steps": 0}, "steps is 0")):
+    for bad, said in (
+        ({"fps": Fraction(5)}, "fps is 5"),
+        ({"size": 511}, "size is 511"),
+        ({"steps": 0}, "steps is 0"),
+        ({"until": 0.1}, "until is 0.1"),
+    ):
         with pytest.raises(InputError, match=said):
             replace(request, **bad).checked()

@@ -10,7 +10,16 @@ from actalker.config import INDEX, PRESETS, REGIONS
 from actalker.errors import InputError
 from actalker.signals import mesh
 from actalker.signals.face import Face, crop_of, find_faces
-from actalker.signals.regions import check_sources, describe, gates, overlay, paint, region_masks
+from actalker.signals.regions import (
+    check_sources,
+    describe,
+    from_labels,
+    gates,
+    label_map,
+    overlay,
+    paint,
+    region_masks,
+)
 from actalker.signals.rig import Rig, head_rotation
 
 PHOTO = Path(__file__).parents[1] / "assets/faces/astronaut.jpg"
@@ -161,3 +170,33 @@ def test_possible_maps_pass():
     for preset in PRESETS.values():
         check_sources(preset, {"audio", "video"})
     check_sources(PRESETS["voice-still"], {"audio"})
+
+
+def test_labels_and_masks_are_inverse():
+    face, shape = FACES["frontal"]
+    hard = region_masks(face, shape, feather=0)
+    labels = label_map(hard)
+    assert labels.dtype == np.uint8
+    assert set(np.unique(labels)) == {1, 2, 3, 4, 5}
+    back = from_labels(labels)
+    assert list(back) == list(REGIONS)
+    for region in REGIONS:
+        assert np.array_equal(back[region], hard[region])
+    soft = region_masks(face, shape, feather=0.05)
+    again = from_labels(labels, 0.05 * face.iod)
+    for region in REGIONS:
+        np.testing.assert_allclose(again[region], soft[region], atol=1e-6)
+
+
+def test_pixels_of_no_region():
+    labels = np.zeros((20, 30), np.uint8)
+    labels[5:10] = 1
+    masks = from_labels(labels)
+    assert masks["mouth"].sum() == 5 * 30
+    assert sum(mask.sum() for mask in masks.values()) == 5 * 30
+    assert np.array_equal(label_map(masks), labels)
+
+
+def test_a_label_that_is_no_region():
+    with pytest.raises(InputError, match="hold the value 6; use 0 for no region, 1 mouth"):
+        from_labels(np.full((4, 4), 6, np.uint8))

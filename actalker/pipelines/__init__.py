@@ -1,8 +1,8 @@
 """From a request to a clip. `load(tier)` gives the pipeline; a tier's code is imported only when it is asked for."""
 
-from actalker.pipelines.request import Cancelled, Pipeline, Progress, Request
+from actalker.pipelines.request import Cancelled, Cue, Pipeline, Progress, Request
 
-__all__ = ["TIERS", "Cancelled", "Pipeline", "Progress", "Request", "load"]
+__all__ = ["TIERS", "Cancelled", "Cue", "Pipeline", "Progress", "Request", "load"]
 
 TIERS = ("embedded",)
 

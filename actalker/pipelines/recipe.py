@@ -1,13 +1,15 @@
 """The recipe beside a video: all that is needed to make it again."""
 
+import base64
 import json
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
 from actalker.checkpoints import sha256
 from actalker.config import VERSION
 from actalker.errors import InputError
-from actalker.pipelines.request import Request
+from actalker.pipelines.request import Cue, Request
 
 FORMAT = "actalker recipe 1"
 MEDIA = ("photo", "speech", "driving")
@@ -15,12 +17,11 @@ MEDIA = ("photo", "speech", "driving")
 
 def write_recipe(path: Path, request: Request, facts: dict) -> None:
     """Write a checked request as JSON: media by path and SHA-256, settings by name, and `facts` about the run."""
-    settings = {name: getattr(request, name) for name in request.__dataclass_fields__ if name not in MEDIA}
     files = {name: _identify(getattr(request, name)) for name in MEDIA if getattr(request, name) is not None}
     recipe = {
         "format": FORMAT,
         "media": files,
-        "settings": settings | {"fps": str(request.fps)},
+        "settings": _settings(request),
         "made_with": {"version": VERSION} | facts,
     }
     part = path.with_name(path.name + ".part")
@@ -35,6 +36,9 @@ def read_recipe(path: Path) -> Request:
         if recipe["format"] != FORMAT:
             raise ValueError(f"its format is {recipe['format']!r}")
         settings = recipe["settings"] | {"fps": Fraction(recipe["settings"]["fps"])}
+        settings |= {"timeline": tuple(Cue(**cue) for cue in settings.get("timeline", ()))}
+        if settings.get("painted") is not None:
+            settings |= {"painted": base64.b64decode(settings["painted"], validate=True)}
         files = {name: _find(entry, Path(path).parent) for name, entry in recipe["media"].items()}
         return Request(**files, **settings)
     except FileNotFoundError:
@@ -47,12 +51,23 @@ def read_recipe(path: Path) -> Request:
 
 def refuse_to_overwrite(request: Request, *targets: Path | None) -> None:
     """Raise InputError where a result would replace a given file, or a JSON file that is not a recipe."""
-    given = {Path(path).resolve() for path in (getattr(request, name) for name in MEDIA) if path is not None}
+    paths = (getattr(request, name) for name in (*MEDIA, "painted"))
+    given = {Path(path).resolve() for path in paths if path is not None and not isinstance(path, bytes)}
     for target in filter(None, targets):
         if Path(target).resolve() in given:
             raise InputError(f"{target} is one of the given files; choose another name for the result.")
         if target.suffix == ".json" and target.exists() and FORMAT not in target.read_text(errors="replace"):
             raise InputError(f"{target} exists and is not a recipe; choose another name for the result.")
+
+
+def _settings(request: Request) -> dict:
+    """All but the media as JSON values; painted masks are small and lie in the recipe as base64."""
+    settings = {name: getattr(request, name) for name in request.__dataclass_fields__ if name not in MEDIA}
+    painted = request.painted
+    if painted is not None:
+        content = painted if isinstance(painted, bytes) else Path(painted).read_bytes()
+        settings |= {"painted": base64.b64encode(content).decode()}
+    return settings | {"fps": str(request.fps), "timeline": [asdict(cue) for cue in request.timeline]}
 
 
 def _identify(path: Path) -> dict[str, str]:

@@ -1,12 +1,13 @@
 """What is asked for. Light to import: the command's options are made from it before anything else is loaded."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from actalker.config import PRESETS, REGIONS, Sampling, natural_preset
+from actalker.config import INDEX, PRESETS, REGIONS, Sampling, bounds, natural_preset
 from actalker.errors import InputError
 
 
@@ -19,6 +20,14 @@ Progress = Callable[[str, float], None]  # stage name and how much of it is done
 
 def silent(_stage: str, _done: float) -> None:
     """The progress callback that reports nothing."""
+
+
+@dataclass(frozen=True)
+class Cue:
+    """From `start` seconds on, the regions named here follow these sources, and all others the request's own map."""
+
+    start: float
+    regions: dict[str, str]
 
 
 def _setting(default: object, help: str, low: float | None = None, high: float | None = None) -> object:
@@ -46,25 +55,51 @@ class Request:
     face: int | None = _setting(None, "which face of the photo, 0 being the largest", 0, 999)
     grow: float = _setting(0.0, "how far the region masks grow, in eye distances", -0.1, 0.3)
     feather: float = _setting(0.02, "softness of the masks' edges, in eye distances", 0.0, 0.2)
+    painted: Path | bytes | None = None  # PNG of the photo's size: 0 or the number of a region; a path or its content
+    until: float | None = _setting(None, "seconds after which to stop, for a preview", 0.2, 600)
+    offsets: dict[str, float] = field(default_factory=dict)  # coefficient -> what is added to it throughout
+    timeline: tuple[Cue, ...] = ()  # later region maps; a change takes directing.BLEND_SECONDS
 
     def checked(self) -> "Request":
-        """The request with its region map filled in. Raises InputError when something cannot work."""
-        from actalker.signals.regions import check_sources
+        """The request with its region maps filled in and its cues in order. InputError when something cannot work.
 
+        A region that was painted nowhere keeps still.
+        """
         self._check_settings()
+        self._check_offsets()
         if not self.given:
             raise InputError("Neither speech nor a driving clip was given; add --speech, --driving or both.")
         chosen = PRESETS[natural_preset(self.given)] if self.regions is None else self.regions
+        absent = dict.fromkeys(self._unpainted(), "still")
+        regions = self._checked_map(dict.fromkeys(REGIONS, "still"), chosen) | absent
+        cues = sorted(map(_checked_cue, self.timeline), key=lambda cue: cue.start)
+        timeline = tuple(Cue(cue.start, self._checked_map(regions, cue.regions) | absent) for cue in cues)
+        return replace(self, regions=regions, timeline=timeline, fps=Fraction(self.fps))
+
+    def _checked_map(self, base: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str]:
+        """A whole region map: `base` with what was chosen in its place."""
+        from actalker.signals.regions import check_sources
+
         if not isinstance(chosen, Mapping):
             raise InputError(f"The region map is {chosen!r}; give a source for each region.")
-        regions = dict.fromkeys(REGIONS, "still") | dict(chosen)
+        regions = dict(base) | dict(chosen)
         check_sources(regions, self.given)
-        return replace(self, regions=regions, fps=Fraction(self.fps))
+        return regions
+
+    def _unpainted(self) -> list[str]:
+        """The regions without any pixel in the painted masks."""
+        if self.painted is None:
+            return []
+        from actalker.signals.media import read_labels
+        from actalker.signals.regions import check_labels
+
+        painted = check_labels(read_labels(self.painted))
+        return [region for region in REGIONS if region not in painted]
 
     def _check_settings(self) -> None:
         for name, setting in self.__dataclass_fields__.items():
             value, low, high = getattr(self, name), setting.metadata.get("low"), setting.metadata.get("high")
-            if low is None or (name, value) in (("size", "full"), ("face", None)):
+            if low is None or (name, value) in (("size", "full"), ("face", None), ("until", None)):
                 continue
             if not isinstance(value, int | float | Fraction) or not low <= value <= high:
                 raise InputError(f"{name} is {value}; give a value from {low} to {high}.")
@@ -72,6 +107,19 @@ class Request:
                 raise InputError(f"{name} is {value}; give a whole number.")
         if self.size != "full" and self.size % 2:
             raise InputError(f"size is {self.size}; give an even number of pixels, or full.")
+
+    def _check_offsets(self) -> None:
+        for name, value in self.offsets.items():
+            if name not in INDEX:
+                raise InputError(f"There is no coefficient {name!r} to offset; choose one of {', '.join(INDEX)}.")
+            most = bounds(name)[1]
+            if not isinstance(value, int | float) or not -most <= value <= most:
+                raise InputError(f"The offset of {name} is {value}; give a value from {-most:g} to {most:g}.")
+
+    @property
+    def maps(self) -> list[dict[str, str]]:
+        """Every region map of a checked request: the first one and the timeline's."""
+        return [self.regions, *(cue.regions for cue in self.timeline)]
 
     @property
     def given(self) -> set[str]:
@@ -81,6 +129,13 @@ class Request:
     @property
     def strengths(self) -> dict[str, float]:
         return {"audio": self.audio_strength, "video": self.video_strength}
+
+
+def _checked_cue(cue: Cue) -> Cue:
+    if not isinstance(cue, Cue) or not isinstance(cue.start, int | float) or not 0 <= cue.start < math.inf:
+        start = getattr(cue, "start", cue)
+        raise InputError(f"A change of the region map is set for {start} s; give 0 or more seconds.")
+    return Cue(float(cue.start), cue.regions)
 
 
 class Pipeline(Protocol):

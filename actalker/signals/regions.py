@@ -56,6 +56,30 @@ def region_masks(face: Face, shape: tuple[int, ...], grow: float = 0.0, feather:
     return {region: _soft(labels == _label(region), sigma) for region in REGIONS}
 
 
+def label_map(masks: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(h, w) uint8: each pixel's region, 1 to 5 in the order of REGIONS, and 0 where masks sum to less than half."""
+    stack = np.stack([masks[region] for region in REGIONS])
+    return np.where(stack.sum(axis=0) >= 0.5, stack.argmax(axis=0) + 1, 0).astype(np.uint8)
+
+
+def from_labels(labels: np.ndarray, feather: float = 0.0) -> dict[str, np.ndarray]:
+    """Mask (h, w) float32 of each region from a label map (h, w): the inverse of `label_map`, with soft edges.
+
+    `feather` is the half width of the edges in px. InputError: a value that is no region's.
+    """
+    check_labels(labels)
+    return {region: _soft(labels == number, feather / 2) for number, region in enumerate(REGIONS, start=1)}
+
+
+def check_labels(labels: np.ndarray) -> set[str]:
+    """The regions that have at least one pixel in a label map (h, w). InputError: a value that is no region's."""
+    values = np.unique(labels)
+    if values[-1] > len(REGIONS):
+        numbered = ", ".join(f"{number} {region}" for number, region in enumerate(REGIONS, start=1))
+        raise InputError(f"The painted masks hold the value {values[-1]}; use 0 for no region, {numbered}.")
+    return {region for number, region in enumerate(REGIONS, start=1) if number in values}
+
+
 def paint(masks: Mapping[str, np.ndarray], region: str, area: np.ndarray) -> dict[str, np.ndarray]:
     """The masks after `area` (h, w) in [0, 1] was painted as `region`: what one region gains, the others lose."""
     area = np.clip(area, 0, 1).astype(np.float32)

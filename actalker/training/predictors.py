@@ -38,7 +38,7 @@ def sampled(pipeline: EmbeddedPipeline, steps: int, seed: int) -> Predictor:
         gates = {"audio": True, "video": False}
         nothing = np.zeros((1, 1, 3), np.uint8)
         measured = Measured(nothing, face, 1, {}, gates, speech, None, speech.seconds)
-        return pipeline.denoise(request, measured)[0].values
+        return pipeline.denoise(request, measured).motion.values
 
     return predict
 

@@ -1,6 +1,6 @@
 """Pictures, sound and video, read from files and written to them: the only code that knows codecs."""
 
-from actalker.signals.media.pictures import LEAST_SIDE, MOST_PIXELS, read_image
+from actalker.signals.media.pictures import LEAST_SIDE, MOST_PIXELS, read_image, read_labels
 from actalker.signals.media.reading import (
     LEAST_SOUND,
     MOST_VIDEO_PIXELS,
@@ -20,6 +20,7 @@ __all__ = [
     "probe_video",
     "read_audio",
     "read_image",
+    "read_labels",
     "read_video",
     "write_video",
 ]

@@ -1,5 +1,6 @@
 """Pictures, read."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,26 @@ def read_image(path: str | Path) -> np.ndarray:
         image.draft(None, _reduced_size(image.size))  # a JPEG may be decoded at half its size
         upright = _eight_bit_rgb(ImageOps.exif_transpose(image))
         return np.array(upright.resize(_reduced_size(upright.size), Image.Resampling.HAMMING))
+
+
+def read_labels(source: str | Path | bytes) -> np.ndarray:
+    """The values (h, w) uint8 of a PNG in mode L (its greys) or P (its palette's numbers): a path, or the file's bytes.
+
+    InputError: no such file, not such a PNG, damaged, or more than 100 megapixels.
+    """
+    path = Path("the painted PNG") if isinstance(source, bytes) else files.existing(source, "picture")
+    try:
+        image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else path, formats=("PNG",))
+    except Exception as fault:
+        raise InputError(f"{files.name(path)} is no PNG; save the painted masks as one in mode L or P.") from fault
+    with image, files.decoding(path, "picture"):
+        if image.mode not in ("L", "P"):
+            raise InputError(
+                f"{files.name(path)} is a PNG in mode {image.mode}; save the painted masks in mode L or P."
+            )
+        if image.width * image.height > REFUSED_PIXELS:
+            raise InputError(f"{files.name(path)} has {image.width} x {image.height} pixels; use the photo's own size.")
+        return np.array(image, dtype=np.uint8)
 
 
 def _check_size(path: Path, size: tuple[int, int]) -> None:

@@ -21,6 +21,8 @@ from actalker.signals.media import files
 LEAST_SOUND = 0.1  # seconds
 MOST_VIDEO_PIXELS = 4096 * 2304
 
+_RESAMPLER_DELAY = 0.1  # seconds of sound that a resampler may still hold
+
 log = logging.getLogger(__name__)
 
 
@@ -35,18 +37,21 @@ class VideoInfo:
     has_audio: bool
 
 
-def read_audio(path: str | Path, rate: int = 16000) -> np.ndarray:
+def read_audio(path: str | Path, rate: int = 16000, max_seconds: float | None = None) -> np.ndarray:
     """The sound of any audio or video file, float32 (n,) in [-1, 1] at `rate`: the mean of its channels.
 
-    InputError: no such file, no sound in it, damaged, shorter than 0.1 s, or longer than 10 minutes.
+    Reading stops after `max_seconds`.
+    InputError: no such file, no sound in it, damaged, shorter than 0.1 s, or (without `max_seconds`) longer than 10
+    minutes.
     """
     path = files.existing(path, "recording")
     with files.open_media(path, "recording") as container:
         if not container.streams.audio:
             raise InputError(f"{files.name(path)} has no sound track; {files.ADVICE['recording']}.")
         with files.decoding(path, "recording"):
-            pieces = list(_sound_pieces(path, container, rate))
+            pieces = list(_sound_pieces(path, container, rate, max_seconds))
     samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+    samples = samples if max_seconds is None else samples[: round(max_seconds * rate)]
     if len(samples) == 0:
         raise InputError(f"{files.name(path)} holds no sound; {files.ADVICE['recording']}.")
     if len(samples) < LEAST_SOUND * rate:
@@ -145,7 +150,9 @@ def _decoded(container: InputContainer, stream: Stream) -> Iterator[Frame]:
         yield from frames
 
 
-def _sound_pieces(path: Path, container: InputContainer, rate: int) -> Iterator[np.ndarray]:
+def _sound_pieces(
+    path: Path, container: InputContainer, rate: int, max_seconds: float | None = None
+) -> Iterator[np.ndarray]:
     """The sound track as mono float32 pieces, led in by silence where the track starts later than the file does."""
     resampler = av.AudioResampler(format="fltp", rate=rate)
     seconds = 0.0
@@ -154,9 +161,11 @@ def _sound_pieces(path: Path, container: InputContainer, rate: int) -> Iterator[
             late = frame.time - (container.start_time or 0) / av.time_base
             yield np.zeros(round(min(max(late, 0.0), files.MOST_SECONDS) * rate), np.float32)
         seconds += frame.samples / frame.sample_rate
-        if seconds > files.MOST_SECONDS:
+        if max_seconds is None and seconds > files.MOST_SECONDS:
             raise files.too_long(path, max(seconds, (container.duration or 0) / av.time_base))
         yield from (piece.to_ndarray().mean(axis=0) for piece in resampler.resample(frame))
+        if max_seconds is not None and seconds > max_seconds + _RESAMPLER_DELAY:
+            return
     if seconds:
         yield from (piece.to_ndarray().mean(axis=0) for piece in resampler.resample(None))
 
