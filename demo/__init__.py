@@ -8,8 +8,6 @@ if TYPE_CHECKING:
     from demo.runner import Runner
     from demo.studio import Studio
 
-ANIMATE = "animate"
-
 
 def build(runner: "Runner | None" = None) -> "gradio.Blocks":
     """The whole page as Gradio Blocks, working on `runner` (default: one of its own with a fresh work folder).
@@ -39,16 +37,33 @@ def _lay_out(blocks: "gradio.Blocks", studio: "Studio") -> None:
     """One language's page in these Blocks, which are being built."""
     import gradio
 
-    from demo import tab_animate, theme
+    from demo import tab_animate, tab_compare, tab_direct, tab_inspect, tab_masks, theme, wishes
     from demo.studio import name_of
 
     def leave(visitor: gradio.Request) -> None:
         studio.runner.forget(name_of(visitor))
 
-    words = studio.words
-    theme.header(words)
+    def tab(name: str) -> gradio.Tab:
+        return gradio.Tab(studio.words(f"tab.{name}"), id=name, elem_id=f"tab-{name}")
+
+    theme.header(studio.words)
     gradio.Navbar(visible=False)  # the languages have links of their own
-    with gradio.Tabs(elem_id="tabs"), gradio.Tab(words(f"tab.{ANIMATE}"), id=ANIMATE):
-        tab_animate.build(studio)
-    theme.footer(words)
+    with gradio.Tabs(elem_id="tabs"):
+        with tab("animate"):
+            sources, plan, output = tab_animate.build(studio)
+        with tab("masks"):
+            masks = tab_masks.build(studio, sources, plan)
+        with tab("compare"):
+            comparing = gradio.Column()
+        with tab("direct") as directing:
+            direct = tab_direct.build(studio, directing)
+        with tab("inspect") as inspecting:
+            tab_inspect.build(studio, inspecting)
+    inputs = {**sources.files, "face": sources.face, **plan.regions, **plan.masks, **plan.settings,
+              wishes.PAINTED: masks.painted, **direct.values}  # fmt: skip
+    tab_animate.connect(studio, inputs, sources, output)
+    tab_direct.connect(studio, inputs, direct)
+    with comparing:
+        tab_compare.build(studio, inputs)
+    theme.footer(studio.words)
     blocks.unload(leave)

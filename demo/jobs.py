@@ -7,8 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from actalker.compare import compare
-from actalker.pipelines import Request
+from actalker.pipelines import Progress, Request
+from actalker.pipelines.stages import Measured, Senses
+from actalker.signals.motion import Motion
+from demo.insight import insight_of
 from demo.runner import Job, Work
 
 ROLES = ("photo", "speech", "driving")
@@ -16,11 +21,12 @@ ROLES = ("photo", "speech", "driving")
 
 @dataclass(frozen=True)
 class Result:
-    """A finished video, its recipe, its motion, and the facts about it."""
+    """A finished video, its recipe, what the model saw, and the facts about it."""
 
     video: Path
     recipe: Path
-    motion: Path
+    insight: Path
+    request: Request
     info: dict
 
 
@@ -36,14 +42,26 @@ def make_video(request: Request) -> Work[Result]:
     """Render a request."""
 
     def work(pipeline: Callable, job: Job) -> Result:
-        out = job.folder / "talking.mp4"
-        motion = job.folder / "motion.npz"
-        info = pipeline(_at_home(request, job.folder), out, job.report, motion)
+        out, motion, seen = (job.folder / name for name in ("talking.mp4", "motion.npz", "seen.npz"))
+        asked, senses, measured = _at_home(request, job.folder), Senses(), []
+
+        def measure(one: Request, progress: Progress) -> Measured:
+            measured.append(senses(one, progress))
+            return measured[-1]
+
+        info = pipeline(asked, out, job.report, motion, measure)
         recipe = out.with_suffix(".json")
         _name_files_only(recipe)
-        return Result(out, recipe, motion, info)
+        for one in measured:
+            insight_of(one, Motion.load(motion)).save(seen)
+        return Result(out, recipe, seen, asked, info)
 
     return work
+
+
+def make_still(request: Request, at: float, senses: Senses) -> Work[np.ndarray]:
+    """One frame of a request, `senses` being shared by the visitor's stills."""
+    return lambda pipeline, _job: pipeline.still(request, at, senses)
 
 
 def make_comparison(request: Request, maps: Mapping[str, Mapping[str, str]]) -> Work[Comparison]:

@@ -10,24 +10,31 @@ import numpy as np
 
 from actalker.errors import InputError
 from actalker.signals import audio, media, regions
-from actalker.signals.face import Face, FaceTracker, choose_face, crop_of, find_faces
+from actalker.signals.face import Crop, Face, FaceTracker, choose_face, crop_of, find_faces
 from demo.notes import Note
 from demo.runner import Runner
 from demo.texts import Words
 from demo.wishes import FILES, whole
 
-VIEW_SIDE = 384  # px
+VIEW_SIDE = 512  # px
 SHOWN_SIDE = 640  # px, the longer side of the photo with its faces boxed
+WAVE_BARS = 180
 FRAMES_LOOKED_AT = 5  # one a second, when a clip arrives
 CHOSEN, OTHER, EDGE = (15, 118, 110), (100, 116, 139), (255, 255, 255)
 
 
 @dataclass(frozen=True)
 class View:
-    """A face with its surroundings: a square picture (384, 384, 3) uint8 RGB and the face in pixels of that picture."""
+    """A face with its surroundings: a square picture (512, 512, 3) uint8 RGB and the face in pixels of that picture.
+
+    `whole` is the face in pixels of the photo, whose (h, w) is `shape`; `crop` is where the picture lies in it.
+    """
 
     picture: np.ndarray
     face: Face
+    whole: Face
+    shape: tuple[int, int]
+    crop: Crop
 
 
 @dataclass(frozen=True)
@@ -98,10 +105,11 @@ def face_at(seen: Seen, x: float, y: float) -> int | None:
 
 @dataclass(frozen=True)
 class Heard:
-    """What is known of a voice: its length, whether it is silent, or what is wrong with it."""
+    """What is known of a voice: its length, whether it is silent, its loudness over time, or what is wrong with it."""
 
     seconds: float = 0.0
     silent: bool = False
+    wave: tuple[float, ...] = ()
     fault: str | None = None
 
 
@@ -111,7 +119,7 @@ def heard_in(speech: Path) -> Heard:
         voice = audio.read_speech(speech)
     except InputError as fault:
         return Heard(fault=str(fault))
-    return Heard(voice.seconds, voice.silent)
+    return Heard(voice.seconds, voice.silent, _wave(voice.samples))
 
 
 def speech_note(words: Words, heard: Heard) -> Note:
@@ -179,15 +187,40 @@ def faults(runner: Runner, words: Words, values: Mapping[str, object]) -> dict[s
     return {name: line for name, line in notes.items() if line.kind == "fault"}
 
 
-def mask_picture(
-    runner: Runner, photo: str | None, face: float, sources: Mapping[str, str], masks: Mapping[str, float]
-) -> np.ndarray | None:
-    """The chosen face with the masks drawn on it, (384, 384, 3), or None where there is no face."""
+def view_of(runner: Runner, photo: str | None, face: float) -> View | None:
+    """The chosen face of a photo; None where there is none."""
     views = look(runner, photo).views
-    if not views:
+    return views[min(whole(face, 1), len(views)) - 1] if views else None
+
+
+def mask_picture(
+    runner: Runner,
+    photo: str | None,
+    face: float,
+    sources: Mapping[str, str],
+    masks: Mapping[str, float],
+    painted: bytes | None = None,
+) -> np.ndarray | None:
+    """The chosen face with the masks drawn on it, (512, 512, 3), or None where there is no face.
+
+    `painted` is a label map as PNG, of the photo's size, that takes the place of the masks of the face's mesh.
+    """
+    view = view_of(runner, photo, face)
+    if view is None:
         return None
-    view = views[min(whole(face, 1), len(views)) - 1]
-    return regions.overlay(view.picture, regions.region_masks(view.face, view.picture.shape, **masks), dict(sources))
+    labels = None if painted is None else media.read_labels(painted)
+    if labels is None or labels.shape != view.shape:
+        areas = regions.region_masks(view.face, view.picture.shape, **masks)
+    else:
+        cropped = cv2.warpAffine(labels, view.crop.matrix(VIEW_SIDE), (VIEW_SIDE, VIEW_SIDE), flags=cv2.INTER_NEAREST)
+        areas = regions.from_labels(cropped, masks["feather"] * view.face.iod)
+    return regions.overlay(view.picture, areas, dict(sources))
+
+
+def _wave(samples: np.ndarray) -> tuple[float, ...]:
+    """How loud a voice is, from 0 to 1, in some hundred stretches of it."""
+    peaks = np.array([np.abs(part).max(initial=0.0) for part in np.array_split(samples, WAVE_BARS)])
+    return tuple((peaks / max(float(peaks.max()), 1e-6)).round(3).tolist())
 
 
 def _box(face: Face, scale: float) -> tuple[int, int, int, int]:
@@ -199,7 +232,8 @@ def _box(face: Face, scale: float) -> tuple[int, int, int, int]:
 
 def _view(picture: np.ndarray, face: Face) -> View:
     crop = crop_of(face, picture.shape)
-    return View(crop.cut(picture, VIEW_SIDE), Face.of(crop.to_crop(face.points, VIEW_SIDE)))
+    points = Face.of(crop.to_crop(face.points, VIEW_SIDE))
+    return View(crop.cut(picture, VIEW_SIDE), points, face, picture.shape[:2], crop)
 
 
 def _shows_face(driving: Path) -> bool:

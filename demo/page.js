@@ -15,7 +15,7 @@
     document.addEventListener('dragover', event => event.preventDefault());
     document.addEventListener('drop', event => {
         const files = event.dataTransfer?.files ?? [];
-        const field = find('#recipe input[type=file], input#recipe[type=file]') ?? find('#recipe')?.parentElement.querySelector('input[type=file]');
+        const field = find('#recipe')?.parentElement.querySelector('input[type=file]');
         if (!recipes(files).length || !field) return;
         event.preventDefault();
         event.stopPropagation();

@@ -115,12 +115,9 @@ def plan_panel(words: Words, sentence: str) -> Plan:
         preset = gradio.Radio(preset_choices(words), value=FIRST_PRESET, label=words("preset"), elem_id="preset")
         regions = {region: switch(words, region) for region in config.REGIONS}
         sentences = gradio.HTML(sentence, elem_id="words", padding=False)
-    with gradio.Group(elem_classes="card"), gradio.Row(elem_id="masks"):
-        picture = gradio.Image(
-            label=words("masks"), interactive=False, buttons=[], height=196, min_width=180, elem_id="mask-picture"
-        )
-        with gradio.Column(min_width=140):
-            masks = {name: slider(words, name) for name in MASKS}
+    with gradio.Group(elem_classes="card"):
+        picture = gradio.Image(label=words("masks"), interactive=False, buttons=[], height=220, elem_id="mask-picture")
+    masks = {name: slider(words, name, render=False) for name in MASKS}  # they lie beside the painted masks
     with gradio.Accordion(words("settings"), open=False, elem_id="settings"):
         settings = {name: setting(words, name) for name in SETTINGS}
     return Plan(preset, regions, gradio.State(False), sentences, picture, masks, settings)

@@ -98,7 +98,7 @@ class Runner:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="stills")
         self._line: list[Job] = []
-        self._last: dict[str, object] = {}
+        self._kept: dict[tuple[str, str], tuple[float, object]] = {}
         self._lock = threading.Lock()
         self._secret = secrets.token_bytes(16)
         self._remember = lru_cache(FILES_REMEMBERED)(lambda look, file, _changed: look(file))
@@ -146,15 +146,16 @@ class Runner:
         job = Job(work, self.folder(visitor) / secrets.token_hex(16))
         return self._aside.submit(lambda: work(self._loaded(), job)).result()
 
-    def keep(self, visitor: str, what: str, result: object) -> None:
-        """Hold on to a visitor's last result of a kind."""
+    def keep(self, visitor: str, what: str, thing: T) -> T:
+        """Hold on to a visitor's last thing of a kind, for as long as files are kept; returns it."""
         with self._lock:
-            self._last[f"{what} {self.folder_name(visitor)}"] = result
+            self._kept[what, self.folder_name(visitor)] = time.time(), thing
+        return thing
 
     def last(self, visitor: str, what: str) -> object | None:
-        """A visitor's last result of a kind, while its files are there."""
+        """A visitor's last thing of a kind."""
         with self._lock:
-            return self._last.get(f"{what} {self.folder_name(visitor)}")
+            return self._kept.get((what, self.folder_name(visitor)), (0.0, None))[1]
 
     def folder_name(self, visitor: str) -> str:
         """A name for the visitor that cannot be guessed from the visitor's own."""
@@ -175,15 +176,16 @@ class Runner:
     def forget(self, visitor: str) -> None:
         """Stop what a visitor has running and delete the visitor's files."""
         self.cancel(visitor)
+        name = self.folder_name(visitor)
         with self._lock:
-            for key in [key for key in self._last if key.endswith(self.folder_name(visitor))]:
-                del self._last[key]
+            self._kept = {key: kept for key, kept in self._kept.items() if key[1] != name}
         shutil.rmtree(self.folder(visitor), ignore_errors=True)
 
     def sweep(self, older_than: float = KEPT) -> None:
         """Delete results that are older than so many seconds, and folders that they leave empty."""
         with self._lock:
             busy = {job.folder for job in self._line}
+            self._kept = {key: kept for key, kept in self._kept.items() if time.time() - kept[0] <= older_than}
         for visitor in self.work.iterdir():
             with suppress(OSError):  # the visitor was forgotten meanwhile, or something new lies in the folder
                 for folder in visitor.iterdir():

@@ -1,77 +1,58 @@
 """The tab that makes one video: plain handlers, and the wiring of the widgets to them."""
 
-import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import gradio
 import numpy as np
 from gradio.components import Component
 from gradio.events import Dependency
 
-from actalker import config, pipelines
+from actalker import config
 from actalker.errors import InputError
 from demo import news, panels, telling, wishes
 from demo.hosting import LONGEST_QUEUE
 from demo.jobs import Result, make_video
 from demo.notes import Note
 from demo.panels import Output, Plan, Sources
-from demo.runner import Runner, Update
+from demo.runner import Update
+from demo.steps import Step, steps
 from demo.studio import QUIET, Studio, name_of
 from demo.texts import Words
 
 VIDEO = "video"  # what the runner keeps of this tab
-log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Step:
-    """What the page shows at one moment of a job. `begun` says that it is at work and not merely looking."""
-
-    status: str
-    running: bool = False
-    begun: bool = False
-    notes: Mapping[str, Note] = field(default_factory=dict)
-    result: object = None
-
-    @property
-    def replaces(self) -> bool:
-        """Whether the last result makes way: for a new one, or for one that has begun."""
-        return self.result is not None or self.begun
-
-
-def create(studio: Studio, visitor: str, values: Mapping[str, object]) -> Iterator[Step]:
+def create(studio: Studio, visitor: str, values: Mapping[str, object], preview: bool = False) -> Iterator[Step]:
     """Make the video from the values of the widgets by name; every fault becomes a sentence where it belongs."""
     words, runner = studio.words, studio.runner
     yield Step(telling.progress(words, Update("", 0.0, 0)), running=True)
-    notes = news.faults(runner, words, values)
+    try:
+        notes = news.faults(runner, words, values)
+        request = wishes.request_of(values)
+    except InputError as fault:
+        yield Step(Note("fault", words.fault(fault)).html)
+        return
     if notes:
         yield Step(Note("fault", words("status.faulty")).html, notes=notes)
         return
-    for step in steps(studio, visitor, make_video(wishes.request_of(values)), lambda at: telling.progress(words, at)):
-        if step.result is not None:
-            runner.keep(visitor, VIDEO, step.result)
-        yield step
+    work = make_video(wishes.preview_of(request) if preview else request)
+    for step in steps(studio, visitor, work, lambda at: telling.progress(words, at)):
+        if step.result is None:
+            yield step
+        else:
+            yield replace(step, result=runner.keep(visitor, VIDEO, step.result), status=_ready(words, step.result).html)
 
 
-def steps(studio: Studio, visitor: str, work: Callable, told: Callable[[Update], str]) -> Iterator[Step]:
-    """Run a job; what happens becomes steps, its progress told by `told`."""
-    words = studio.words
-    try:
-        with closing(studio.runner.run(work, visitor)) as moments:
-            for moment in moments:
-                if isinstance(moment, Update):
-                    yield Step(told(moment), running=True, begun=True)
-                else:
-                    yield Step(Note("good", words("status.done")).html, result=moment)
-    except InputError as fault:
-        yield Step(Note("fault", words.fault(fault)).html)
-    except pipelines.Cancelled:
-        yield Step(Note("hint", words("status.stopped")).html)
-    except Exception:
-        log.exception("A request failed.")
-        yield Step(Note("fault", words("status.broken")).html)
+def _ready(words: Words, result: Result) -> Note:
+    """What to say of a finished video, a preview, or what was done before it was stopped."""
+    seconds = f"{result.info['seconds']:.1f}"
+    if result.info.get("cancelled"):
+        return Note("hint", words("status.kept", seconds=seconds))
+    if result.request.until is not None:
+        return Note("good", words("status.preview", seconds=seconds))
+    return Note("good", words("status.done"))
 
 
 def plan_words(words: Words, sources: Mapping[str, str], speech: str | None, driving: str | None) -> str:
@@ -81,7 +62,7 @@ def plan_words(words: Words, sources: Mapping[str, str], speech: str | None, dri
     return sentence + (Note("warning", warning).html if warning else "")
 
 
-def build(studio: Studio) -> tuple[Sources, Plan]:
+def build(studio: Studio) -> tuple[Sources, Plan, Output]:
     """Lay the tab out and connect it; other tabs work on what is brought and chosen here."""
     words = studio.words
     whole = gradio.Row(elem_id="whole")
@@ -95,19 +76,13 @@ def build(studio: Studio) -> tuple[Sources, Plan]:
             output = panels.output_panel(words)
     with whole:
         panels.whole_examples(words, sources.files)
-    _connect_photo(studio, sources, plan)
+    _connect_photo(studio, sources)
     _connect_signals(studio, sources, plan)
     _connect_plan(studio, sources, plan)
-    _connect_create(studio, sources, plan, output)
-    return sources, plan
+    return sources, plan, output
 
 
-def inputs_of(sources: Sources, plan: Plan) -> dict[str, Component]:
-    """Every widget that decides the video, by the name that `wishes.request_of` knows it by."""
-    return {**sources.files, "face": sources.face, **plan.regions, **plan.masks, **plan.settings}
-
-
-def _connect_photo(studio: Studio, sources: Sources, plan: Plan) -> None:
+def _connect_photo(studio: Studio, sources: Sources) -> None:
     """A photo that arrives is looked at; its faces are boxed, and a click chooses one."""
     runner = studio.runner
 
@@ -124,8 +99,7 @@ def _connect_photo(studio: Studio, sources: Sources, plan: Plan) -> None:
         return news.boxed(news.look(runner, photo), wishes.whole(face, 1))
 
     photo = sources.files["photo"]
-    event = photo.change(came, photo, [sources.notes["photo"], sources.face, sources.faces], **QUIET)
-    _redraws(event, runner, sources, plan, studio.words)
+    photo.change(came, photo, [sources.notes["photo"], sources.face, sources.faces], **QUIET)
     sources.faces.select(clicked, [photo, sources.face], sources.face, **QUIET)
     sources.face.change(chosen, [photo, sources.face], sources.faces, **QUIET)
 
@@ -144,12 +118,12 @@ def _connect_signals(studio: Studio, sources: Sources, plan: Plan) -> None:
     lines = [sources.notes["speech"], sources.notes["driving"]]
     for signal in signals:
         event = signal.change(came, [*signals, plan.touched], [*lines, plan.preset, *plan.regions.values()], **QUIET)
-        _redraws(event, studio.runner, sources, plan, studio.words)
+        _tells(event, sources, plan, studio.words)
 
 
 def _connect_plan(studio: Studio, sources: Sources, plan: Plan) -> None:
     """Preset and switches follow each other, and the words and the picture follow both."""
-    runner, words = studio.runner, studio.words
+    words = studio.words
 
     def preset_chosen(preset: str) -> tuple:
         return True, *config.PRESETS[preset].values()
@@ -159,61 +133,58 @@ def _connect_plan(studio: Studio, sources: Sources, plan: Plan) -> None:
 
     switches = list(plan.regions.values())
     event = plan.preset.input(preset_chosen, plan.preset, [plan.touched, *switches], **QUIET)
-    _redraws(event, runner, sources, plan, words)
+    _tells(event, sources, plan, words)
     for switch in switches:
         event = switch.input(switched, switches, [plan.touched, plan.preset], **QUIET)
-        _redraws(event, runner, sources, plan, words)
-    for widget in (sources.face, *plan.masks.values()):
-        _draws(widget.change, runner, sources, plan)
+        _tells(event, sources, plan, words)
 
 
-def _redraws(event: Dependency, runner: Runner, sources: Sources, plan: Plan, words: Words) -> None:
-    """After the event the words and the picture are made anew."""
+def _tells(event: Dependency, sources: Sources, plan: Plan, words: Words) -> None:
+    """After the event the words about the plan are made anew."""
 
     def told(speech: str | None, driving: str | None, *chosen: str) -> str:
         return plan_words(words, dict(zip(plan.regions, chosen, strict=True)), speech, driving)
 
     signals = [sources.files["speech"], sources.files["driving"]]
     event.then(told, [*signals, *plan.regions.values()], plan.words, **QUIET)
-    _draws(event.then, runner, sources, plan)
 
 
-def _draws(listen: Callable, runner: Runner, sources: Sources, plan: Plan) -> None:
-    """The picture of the masks is drawn at this event, from the newest values only."""
+def connect(studio: Studio, inputs: Mapping[str, Component], sources: Sources, output: Output) -> None:
+    """The buttons run `create` on all inputs; when Cancel makes the runner stop, `create` says so as its last step."""
 
-    def draw(photo: str | None, face: float, *chosen: object) -> np.ndarray | None:
-        names = (*plan.regions, *plan.masks)
-        values = dict(zip(names, chosen, strict=True))
-        picked = {region: values[region] for region in plan.regions}
-        return news.mask_picture(runner, photo, face, picked, {name: values[name] for name in plan.masks})
-
-    inputs = [sources.files["photo"], sources.face, *plan.regions.values(), *plan.masks.values()]
-    listen(draw, inputs, plan.picture, trigger_mode="always_last", **QUIET)
-
-
-def _connect_create(studio: Studio, sources: Sources, plan: Plan, output: Output) -> None:
-    """The buttons run `create`. Cancel makes the runner stop, and then `create` itself says so as its last step."""
-    inputs = inputs_of(sources, plan)
-
-    def run(visitor: gradio.Request, *values: object) -> Iterator[dict[Component, object]]:
+    def run(preview: bool, visitor: gradio.Request, *values: object) -> Iterator[dict[Component, object]]:
         named = dict(zip(inputs, values, strict=True))
-        with closing(create(studio, name_of(visitor), named)) as made:
+        with closing(create(studio, name_of(visitor), named, preview)) as made:
             for step in made:
                 yield _shown(studio.words, step, sources, output)
+
+    def whole(visitor: gradio.Request, *values: object) -> Iterator[dict[Component, object]]:
+        yield from run(False, visitor, *values)
+
+    def beginning(visitor: gradio.Request, *values: object) -> Iterator[dict[Component, object]]:
+        yield from run(True, visitor, *values)
+
+    shown = [output.create, output.preview, output.cancel, output.status, output.video, output.save_video,
+             output.save_recipe, output.facts, *sources.notes.values()]  # fmt: skip
+    for button, handler in ((output.create, whole), (output.preview, beginning)):
+        button.click(handler, list(inputs.values()), shown, concurrency_limit=LONGEST_QUEUE, **QUIET)
+    cancels(studio, output.cancel)
+
+
+def cancels(studio: Studio, button: gradio.Button) -> None:
+    """The button stops whatever the visitor has running or waiting."""
 
     def stop(visitor: gradio.Request) -> None:
         studio.runner.cancel(name_of(visitor))
 
-    shown = [output.create, output.cancel, output.status, output.video, output.save_video, output.save_recipe,
-             output.facts, *sources.notes.values()]  # fmt: skip
-    output.create.click(run, list(inputs.values()), shown, concurrency_limit=LONGEST_QUEUE, **QUIET)
-    output.cancel.click(stop, queue=False, **QUIET)
+    button.click(stop, queue=False, **QUIET)
 
 
 def _shown(words: Words, step: Step, sources: Sources, output: Output) -> dict[Component, object]:
     """The widgets' new values. While a request runs, the last result is put away."""
     shown: dict[Component, object] = {
         output.create: gradio.Button(interactive=not step.running),
+        output.preview: gradio.Button(interactive=not step.running),
         output.cancel: gradio.Button(interactive=step.running),
         output.status: step.status,
         **{sources.notes[name]: line.html for name, line in step.notes.items()},

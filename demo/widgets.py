@@ -49,7 +49,7 @@ def switch(words: Words, region: str) -> gradio.Radio:
     )
 
 
-def slider(words: Words, name: str) -> gradio.Slider:
+def slider(words: Words, name: str, render: bool = True) -> gradio.Slider:
     """A bounded field of the request."""
     field = REQUEST[name]
     return gradio.Slider(
@@ -60,6 +60,7 @@ def slider(words: Words, name: str) -> gradio.Slider:
         label=words(name),
         info=_info(words, name),
         buttons=[],
+        render=render,
         elem_id=name,
     )
 

@@ -33,6 +33,9 @@ CHINESE = {
         "{name} 的 {count} 帧里都没有人脸，请用有人脸的视频。"
     ),
     r"No region follows a signal, .*": "没有区域跟随声音或视频，画面不会动；请让声音或视频驱动某个区域。",
+    r"'(?P<text>.*)' is neither a preset nor changes such as .*": (
+        "“{text}”既不是预设，也不是 head=audio gaze=still 这样的改动。"
+    ),
     r"(?P<name>.+) is not a recipe \(.*\); .*": "{name} 不是配方文件，请用结果旁边的 .json 文件。",
 }
 TABLES = {"zh": CHINESE}
