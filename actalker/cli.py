@@ -90,7 +90,8 @@ def _add_animate(verb: argparse.ArgumentParser) -> None:
     add_media(verb)
     verb.add_argument("--example", action="store_true", help="use the files that ship with the program")
     verb.add_argument("--recipe", type=Path, metavar="R", help="make the video of a recipe again")
-    verb.add_argument("--out", type=Path, required=True, metavar="O.mp4", help="the video to write")
+    verb.add_argument("--out", type=Path, metavar="O.mp4", help="the video to write")
+    verb.add_argument("--dry-run", action="store_true", help="only look at the files and say what the run would take")
     verb.add_argument("--motion-out", type=Path, metavar="M.npz", help="also write the motion")
     verb.add_argument("--preset", choices=PRESETS, help="who moves what; without it, what suits the given files")
     regions, sources = ", ".join(REGIONS), ", ".join(SOURCES)
@@ -160,7 +161,11 @@ def _animate(options: argparse.Namespace) -> tuple[dict, str]:
     from actalker import pipelines
 
     request = _request(options)
+    if options.dry_run:
+        return _look(request)
     request.checked()
+    if options.out is None:
+        raise InputError("The result has no name; add --out, or --dry-run to look at the files alone.")
     check_target(options.out, ".mp4")
     if options.motion_out:
         check_target(options.motion_out, ".npz")
@@ -169,6 +174,15 @@ def _animate(options: argparse.Namespace) -> tuple[dict, str]:
     found = facts["faces_found"]
     several = f" The photo shows {found} faces; face {request.face or 0} was used." if found > 1 else ""
     return facts, f"{facts['out']}: {seconds} s, {factor} times real time.{several}"
+
+
+def _look(request: Request) -> tuple[dict, str]:
+    from actalker.pipelines.check import look
+
+    found = look(request)
+    if found.faults:
+        raise InputError(next(iter(found.faults.values())))
+    return found.as_dict(), found.as_text()
 
 
 def _request(options: argparse.Namespace) -> Request:

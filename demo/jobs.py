@@ -11,6 +11,7 @@ import numpy as np
 
 from actalker.compare import compare
 from actalker.pipelines import Progress, Request
+from actalker.pipelines.request import silent
 from actalker.pipelines.stages import Measured, Senses
 from actalker.signals.motion import Motion
 from demo.insight import insight_of
@@ -43,13 +44,13 @@ def make_video(request: Request) -> Work[Result]:
 
     def work(pipeline: Callable, job: Job) -> Result:
         out, motion, seen = (job.folder / name for name in ("talking.mp4", "motion.npz", "seen.npz"))
-        asked, senses, measured = _at_home(request, job.folder), Senses(), []
+        asked, measured = _at_home(request, job.folder), []
 
         def measure(one: Request, progress: Progress) -> Measured:
-            measured.append(senses(one, progress))
+            measured.append(job.measure(_where_known(one, request), progress))
             return measured[-1]
 
-        info = pipeline(asked, out, job.report, motion, measure)
+        info = pipeline(asked, out, job.report, motion, measure, chunk=job.play)
         recipe = out.with_suffix(".json")
         _name_files_only(recipe)
         for one in measured:
@@ -59,9 +60,26 @@ def make_video(request: Request) -> Work[Result]:
     return work
 
 
-def make_still(request: Request, at: float, senses: Senses) -> Work[np.ndarray]:
-    """One frame of a request, `senses` being shared by the visitor's stills."""
-    return lambda pipeline, _job: pipeline.still(request, at, senses)
+class Stills(Senses):
+    """Keeps a visitor's last portrait and motion; what is measured comes from whoever makes the still."""
+
+    def __init__(self) -> None:
+        super().__init__(most=1)
+        self.measure = None
+
+    def __call__(self, request: Request, progress: Progress = silent) -> Measured:
+        """The measured request."""
+        return self.measure(request, progress)
+
+
+def make_still(request: Request, at: float, stills: Stills) -> Work[np.ndarray]:
+    """One frame of a request, `stills` being shared by all stills of a visitor."""
+
+    def work(pipeline: Callable, job: Job) -> np.ndarray:
+        stills.measure = job.measure
+        return pipeline.still(request, at, stills)
+
+    return work
 
 
 def make_comparison(request: Request, maps: Mapping[str, Mapping[str, str]]) -> Work[Comparison]:
@@ -75,6 +93,12 @@ def make_comparison(request: Request, maps: Mapping[str, Mapping[str, str]]) -> 
         return Comparison(folder, facts)
 
     return work
+
+
+def _where_known(request: Request, original: Request) -> Request:
+    """The request with the visitor's own files, which may be measured already, as long as they are there."""
+    files = {role: getattr(original, role) for role in ROLES if getattr(original, role)}
+    return replace(request, **files) if all(file.exists() for file in files.values()) else request
 
 
 def _at_home(request: Request, folder: Path) -> Request:

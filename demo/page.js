@@ -38,5 +38,56 @@
         Promise.all(started.map(video => video.play())).then(() => { for (const video of started) video.currentTime = heard.currentTime; });
     };
 
-    new MutationObserver(name).observe(document.documentElement, { childList: true, subtree: true });
+    // Pieces of a video that is being made are played one after the other: one player plays, the other has the next one.
+    const live = { pieces: [], at: -1, played: 0 };
+    const address = path => `${window.gradio_config?.root ?? ''}/gradio_api/file=${path}`;
+    const players = () => [...document.querySelectorAll('.live video')];
+    const next = () => {
+        const [shown, waiting] = [players()[live.at % 2], players()[(live.at + 1) % 2]];
+        if (live.at + 1 >= live.pieces.length) return;
+        if (shown) live.played += shown.duration || 0;
+        live.at += 1;
+        if (waiting.dataset.piece !== live.pieces[live.at]) load(waiting, live.at);
+        waiting.hidden = false;
+        waiting.onended = next;
+        waiting.play().catch(() => { waiting.controls = true; });
+        if (shown) { shown.hidden = true; shown.removeAttribute('data-piece'); load(shown, live.at + 1); }
+    };
+    const load = (player, number) => {
+        if (number >= live.pieces.length) return;
+        player.dataset.piece = live.pieces[number];
+        player.src = address(live.pieces[number]);
+        player.preload = 'auto';
+    };
+    const pieces = () => {
+        const found = find('#pieces [data-pieces]');
+        const box = find('.live');
+        if (!found || !box) return;
+        const known = JSON.parse(found.dataset.pieces);
+        if (!known.length && live.pieces.length) end(box);
+        if (known.length === live.pieces.length) return;
+        if (!live.pieces.length || known[0] !== live.pieces[0]) Object.assign(live, { at: -1, played: 0 });
+        live.pieces = known;
+        box.hidden = false;
+        const shown = players()[live.at % 2];
+        const waiting = players()[(live.at + 1) % 2];
+        if (live.at < 0 || shown?.ended) next();
+        else if (waiting && !waiting.dataset.piece) load(waiting, live.at + 1);
+    };
+    // The whole video goes on where the pieces were.
+    const end = box => {
+        const shown = players()[live.at % 2];
+        const at = live.played + (shown?.currentTime || 0);
+        for (const player of players()) { player.pause(); player.removeAttribute('src'); player.removeAttribute('data-piece'); player.load(); }
+        Object.assign(live, { pieces: [], at: -1, played: 0 });
+        box.hidden = true;
+        const resume = tries => {
+            const video = find('#result video');
+            if (video?.readyState >= 1) { if (at < video.duration - 0.3) video.currentTime = at; }
+            else if (tries) setTimeout(resume, 50, tries - 1);
+        };
+        resume(60);
+    };
+
+    new MutationObserver(() => { name(); pieces(); }).observe(document, { childList: true, subtree: true });
 })();

@@ -1,12 +1,14 @@
 """The columns of the tab that makes a video: what is brought, who moves what, and what comes out."""
 
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import gradio
 from gradio.components import Component
 
 from actalker import config
+from demo import telling
 from demo.notes import Note
 from demo.texts import Words
 from demo.widgets import heading, note_line, preset_choices, setting, slider, switch
@@ -126,14 +128,15 @@ def plan_panel(words: Words, sentence: str) -> Plan:
 def output_panel(words: Words) -> Output:
     """The check, the buttons, the progress, the video and its facts."""
     heading(3, words("step.get"))
-    check = gradio.HTML(elem_id="check", padding=False)
+    check = gradio.HTML(Note("hint", words("status.idle")).html, elem_id="check", padding=False)
     with gradio.Row(elem_id="buttons"):
         create = gradio.Button(words("create"), variant="primary", size="lg", scale=3, min_width=150, elem_id="create")
         preview = gradio.Button(words("preview"), size="lg", scale=2, min_width=120, elem_id="preview")
         cancel = gradio.Button(words("cancel"), size="lg", scale=1, min_width=90, interactive=False, elem_id="cancel")
-    status = gradio.HTML(Note("hint", words("status.idle")).html, elem_id="status", padding=False)
+    status = gradio.HTML(elem_id="status", padding=False)
     with gradio.Group(elem_classes="card"):
-        pieces = gradio.HTML(elem_id="pieces", padding=False)
+        pieces = gradio.HTML(telling.pieces(()), elem_id="pieces", padding=False)
+        gradio.HTML(_live(words), elem_id="live", padding=False)
         video = gradio.Video(
             label=words("video"), interactive=False, buttons=[], height=400, autoplay=True, elem_id="result"
         )
@@ -142,6 +145,12 @@ def output_panel(words: Words) -> Output:
         save_video = save_button(words("save.video"), "save-video")
         save_recipe = save_button(words("save.recipe"), "save-recipe")
     return Output(check, create, preview, cancel, status, pieces, video, save_video, save_recipe, facts)
+
+
+def _live(words: Words) -> str:
+    """Two players that take turns with the pieces of a video that is being made."""
+    players = "<video playsinline></video>" * 2
+    return f"<figure class='live' hidden>{players}<figcaption>{escape(words('live'))}</figcaption></figure>"
 
 
 def save_button(label: str, elem_id: str) -> gradio.DownloadButton:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -18,13 +18,17 @@ from typing import TypeVar
 
 from actalker import pipelines
 from actalker.errors import InputError
+from actalker.pipelines.check import Findings, look
+from actalker.pipelines.stages import Measured, Senses
 
 LONGEST_JOB = 1800.0  # seconds of work that one request may take
 KEPT = 3600  # seconds that a result stays on disk
 SWEEP_EVERY = 300  # seconds between two looks for old results
 TICK = 0.25  # seconds between two updates of the page
+AHEAD = "ahead"  # what is kept of a visitor while files are measured ahead
 STOPPING = "stopping"  # the stage of a request that was cancelled and has not noticed yet
 FILES_REMEMBERED = 24
+MEASURED = 12  # things that were measured: pictures, voices, clips
 LEAST_SHARE, LEAST_SPENT = 0.05, 0.5  # of a stage, and seconds of it, before its end is foretold
 
 T = TypeVar("T")
@@ -46,12 +50,62 @@ class Update:
     pieces: tuple[Path, ...] = ()
 
 
+class Ears:
+    """What measures every file once, for all visitors, one thread at a time.
+
+    Files may be measured ahead, before their visitor asks for a video; that gives way to what others are waiting for.
+    """
+
+    def __init__(self) -> None:
+        self._senses = Senses(MEASURED)
+        self._lock = threading.Lock()
+        self._ahead: tuple[str, threading.Event] = "", threading.Event()
+
+    def measure(self, request: pipelines.Request, progress: pipelines.Progress, visitor: str) -> Measured:
+        """Measure a request's files. `progress` is called while this waits, so that it can end the wait."""
+        with self._turn(visitor, lambda: progress("measuring", 0.0)):
+            return self._senses(request, progress)
+
+    def look(self, request: pipelines.Request, visitor: str) -> Findings:
+        """What is in a request's files and what a run will take, as far as can be told at once."""
+        with self._turn(visitor, lambda: None):
+            return look(request, self._senses)
+
+    def measure_ahead(self, request: pipelines.Request, visitor: str, left: threading.Event) -> None:
+        """Measure a request's files now, unless the visitor has `left` or another needs the turn."""
+
+        def wanted(_stage: str = "", _done: float = 0.0) -> None:
+            if left.is_set():
+                raise pipelines.Cancelled
+
+        with suppress(InputError, pipelines.Cancelled), self._turn(visitor, wanted):
+            self._ahead = visitor, left
+            try:
+                self._senses(request.checked(), wanted)
+            finally:
+                self._ahead = "", threading.Event()
+
+    @contextmanager
+    def _turn(self, visitor: str, wait: Callable[[], None]) -> Iterator[None]:
+        """One at a time. What is measured ahead for somebody else is given up."""
+        while not self._lock.acquire(timeout=TICK / 5):
+            whose, stop = self._ahead
+            if whose != visitor:
+                stop.set()
+            wait()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
 @dataclass(eq=False)
 class Job:
-    """One piece of work for a visitor, in a folder of its own."""
+    """One piece of work for a visitor, in a folder of its own. `measure` measures files that may be known already."""
 
     work: "Work"
     folder: Path
+    measure: Callable[[pipelines.Request, pipelines.Progress], Measured]
     stop: threading.Event = field(default_factory=threading.Event)
     abandoned: threading.Event = field(default_factory=threading.Event)
     stage: str = ""
@@ -97,6 +151,7 @@ class Runner:
         self._loading = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="stills")
+        self._ears = Ears()
         self._line: list[Job] = []
         self._kept: dict[tuple[str, str], tuple[float, object]] = {}
         self._lock = threading.Lock()
@@ -121,8 +176,11 @@ class Runner:
         return self._remember(look, file, file.stat().st_mtime_ns if file.exists() else 0)
 
     def run(self, work: Work, visitor: str) -> Iterator[Update | T]:
-        """Yield updates, then what the work returns. Closing the iterator stops it. Raises InputError and Cancelled."""
-        job = Job(work, self.folder(visitor) / secrets.token_hex(16))
+        """Yield updates, then what the work returns. Closing the iterator stops it. Raises InputError and Cancelled.
+
+        Of a video that was cancelled, what was rendered is returned if it is long enough; else Cancelled is raised.
+        """
+        job = self._job(work, visitor)
         with self._lock:
             self._line.append(job)
         future = self._worker.submit(self._do, job)
@@ -143,8 +201,17 @@ class Runner:
 
     def aside(self, work: Work, visitor: str) -> T:
         """What a small piece of work returns, which need not wait for the videos of others."""
-        job = Job(work, self.folder(visitor) / secrets.token_hex(16))
+        job = self._job(work, visitor)
         return self._aside.submit(lambda: work(self._loaded(), job)).result()
+
+    def look(self, request: pipelines.Request, visitor: str) -> Findings:
+        """What a request's files hold and what its run will take; its files are then measured ahead."""
+        found, left = self._ears.look(request, visitor), threading.Event()
+        self._leave_ahead(visitor)
+        if not found.faults:
+            self.keep(visitor, AHEAD, left)
+            self._aside.submit(self._ears.measure_ahead, request, visitor, left)
+        return found
 
     def keep(self, visitor: str, what: str, thing: T) -> T:
         """Hold on to a visitor's last thing of a kind, for as long as files are kept; returns it."""
@@ -176,6 +243,7 @@ class Runner:
     def forget(self, visitor: str) -> None:
         """Stop what a visitor has running and delete the visitor's files."""
         self.cancel(visitor)
+        self._leave_ahead(visitor)
         name = self.folder_name(visitor)
         with self._lock:
             self._kept = {key: kept for key, kept in self._kept.items() if key[1] != name}
@@ -207,6 +275,16 @@ class Runner:
                 job.stop.set()
         for pool in (self._worker, self._aside):
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def _job(self, work: Work, visitor: str) -> Job:
+        folder = self.folder(visitor) / secrets.token_hex(16)
+        return Job(work, folder, lambda request, progress: self._ears.measure(request, progress, visitor))
+
+    def _leave_ahead(self, visitor: str) -> None:
+        """Give up what is measured ahead for a visitor."""
+        left = self.last(visitor, AHEAD)
+        if left is not None:
+            left.set()
 
     def _sweep_for_ever(self) -> None:
         while True:

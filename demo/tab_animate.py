@@ -55,6 +55,15 @@ def _ready(words: Words, result: Result) -> Note:
     return Note("good", words("status.done"))
 
 
+def looked_at(studio: Studio, visitor: str, values: Mapping[str, object]) -> str:
+    """What the files hold, what will become of them and what it will take, before anything runs."""
+    try:
+        request = wishes.request_of(values)
+    except InputError as fault:
+        return Note("fault", studio.words.fault(fault)).html
+    return telling.check(studio.words, studio.runner.look(request, visitor), request)
+
+
 def plan_words(words: Words, sources: Mapping[str, str], speech: str | None, driving: str | None) -> str:
     """What will happen in plain words, and a warning for regions that listen to a signal that is not given."""
     warning = wishes.warning(words, sources, speech, driving)
@@ -164,11 +173,16 @@ def connect(studio: Studio, inputs: Mapping[str, Component], sources: Sources, o
     def beginning(visitor: gradio.Request, *values: object) -> Iterator[dict[Component, object]]:
         yield from run(True, visitor, *values)
 
-    shown = [output.create, output.preview, output.cancel, output.status, output.video, output.save_video,
-             output.save_recipe, output.facts, *sources.notes.values()]  # fmt: skip
+    def looked(visitor: gradio.Request, *values: object) -> str:
+        return looked_at(studio, name_of(visitor), dict(zip(inputs, values, strict=True)))
+
+    shown = [output.create, output.preview, output.cancel, output.status, output.pieces, output.video,
+             output.save_video, output.save_recipe, output.facts, *sources.notes.values()]  # fmt: skip
     for button, handler in ((output.create, whole), (output.preview, beginning)):
         button.click(handler, list(inputs.values()), shown, concurrency_limit=LONGEST_QUEUE, **QUIET)
     cancels(studio, output.cancel)
+    changes = [widget.change for widget in inputs.values()]
+    gradio.on(changes, looked, list(inputs.values()), output.check, trigger_mode="always_last", **QUIET)
 
 
 def cancels(studio: Studio, button: gradio.Button) -> None:
@@ -189,6 +203,10 @@ def _shown(words: Words, step: Step, sources: Sources, output: Output) -> dict[C
         output.status: step.status,
         **{sources.notes[name]: line.html for name, line in step.notes.items()},
     }
+    if step.update:
+        shown[output.pieces] = telling.pieces(step.update.pieces)
+    elif not step.running:
+        shown[output.pieces] = telling.pieces(())
     if step.replaces:
         result: Result | None = step.result
         video, recipe = (str(result.video), str(result.recipe)) if result else (None, None)

@@ -10,15 +10,14 @@ from gradio.components import Component
 
 from actalker import config
 from actalker.errors import InputError
-from actalker.pipelines.stages import Senses
 from demo import charts, news, widgets, wishes
-from demo.jobs import make_still
+from demo.jobs import Stills, make_still
 from demo.notes import Note
 from demo.runner import Runner
 from demo.studio import QUIET, Studio, name_of
 from demo.texts import Words
 
-SENSES = "senses"  # what the runner keeps of a visitor for this tab
+STILLS = "stills"  # what the runner keeps of a visitor for this tab
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,9 @@ def still(studio: Studio, visitor: str, values: Mapping[str, object], at: float)
     notes = news.faults(runner, words, values)
     if notes:
         return None, Note("hint", words("direct.needs_all"))
-    senses = runner.last(visitor, SENSES) or runner.keep(visitor, SENSES, Senses())
+    stills = runner.last(visitor, STILLS) or runner.keep(visitor, STILLS, Stills())
     try:
-        picture = runner.aside(make_still(wishes.request_of(values), at, senses), visitor)
+        picture = runner.aside(make_still(wishes.request_of(values), at, stills), visitor)
     except InputError as fault:
         return None, Note("fault", words.fault(fault))
     return picture, Note("hint", words("direct.still", seconds=f"{at:.1f}"))

@@ -70,9 +70,10 @@ def facts(words: Words, result: Result) -> list[tuple[str, str]]:
     """Seed, steps, time per stage, scan backend, weights, memory."""
     recipe, info = json.loads(result.recipe.read_text()), result.info
     made = recipe["made_with"]
+    steps, calls = recipe["settings"]["steps"], info.get("network_calls", "–")
     rows = [
         ("seed", str(info["seed"])),
-        ("steps", words("inspect.steps.value", steps=recipe["settings"]["steps"], calls=info.get("network_calls", "–"))),
+        ("steps", words("inspect.steps.value", steps=steps, calls=calls)),
         *((f"time.{stage}", words("inspect.seconds", seconds=f"{info['timings'][stage]:.2f}"))
           for stage in STAGES if stage in info["timings"]),
         ("scan", words.listed(made["scan"]) if made.get("scan") else "–"),

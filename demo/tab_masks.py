@@ -35,7 +35,7 @@ class Masks:
 
 
 def labels_of(runner: Runner, photo: str, face: float, grow: float, base: bytes | None) -> np.ndarray | None:
-    """The region of each pixel of the photo (h, w) uint8, 0 for none, before the visitor paints; None without a face."""
+    """The region of each pixel of the photo (h, w) uint8, 0 for none, before strokes; None without a face."""
     view = news.view_of(runner, photo, face)
     if view is None:
         return None

@@ -1,13 +1,18 @@
 """How a job's progress and a result's facts are told, as HTML."""
 
+import json
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 
+from actalker.pipelines import Request
+from actalker.pipelines.check import Findings
 from demo.notes import Note
 from demo.runner import STOPPING, Update
 from demo.texts import Words
 
 STAGES = ("measuring", "denoising", "rendering", "encoding")
+JUST_AS_LONG, SAME_RATE = 0.1, 0.01  # seconds, frames a second
 COMPARING = ("rendering", "watching", "scoring", "drawing")
 
 
@@ -54,6 +59,33 @@ def grid(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> st
         f"<table class='scores'>"
         f"<caption>{escape(caption)}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def check(words: Words, found: Findings, request: Request) -> str:
+    """What will become of the files and what the run will take, as a list; what is missing, as long as something is."""
+    if found.estimate is None:
+        fault = found.faults.get("request") if found.photo and (found.speech or found.driving) else None
+        return (Note("fault", words.fault(fault)) if fault else Note("hint", words("status.idle"))).html
+    clip, seconds, fps = found.driving, f"{found.seconds:.1f}", float(request.fps)
+    lines = [words("check.length", seconds=seconds)]
+    followed = {source for regions in request.maps for source in regions.values()}
+    for signal, file in (("audio", found.speech), ("video", clip)):
+        if file and signal not in followed:
+            lines.append(words(f"check.unused.{signal}"))
+    if clip and "video" in followed and abs(clip.seconds - found.seconds) > JUST_AS_LONG:
+        how = "check.longer" if clip.seconds > found.seconds else "check.shorter"
+        lines.append(words(how, clip=f"{clip.seconds:.1f}", seconds=seconds))
+    if clip and "video" in followed and abs(clip.fps - fps) > SAME_RATE:
+        lines.append(words("check.fps", clip=f"{clip.fps:.4g}", fps=f"{fps:.4g}"))
+    takes = max(1, round(found.estimate.seconds))
+    lines.append(words("check.estimate", seconds=takes, memory=found.estimate.memory_mb))
+    ready = Note("good", words("status.ready_to_go")).html
+    return f"{ready}<ul class='check'>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+
+
+def pieces(paths: Sequence[Path]) -> str:
+    """What can be played already, for the page's script."""
+    return f"<i data-pieces='{escape(json.dumps([str(path) for path in paths]), quote=True)}'></i>"
 
 
 def _facts(words: Words, info: dict) -> list[tuple[str, str]]:

@@ -31,6 +31,7 @@ class QuickPipeline:
         self.gate = threading.Event()  # rendering waits for it
         self.gate.set()
         self.rendering = threading.Event()
+        self.keeps = False  # whether what was rendered before cancelling is long enough
         self.fault: Exception | None = None
 
     def __call__(
@@ -40,6 +41,7 @@ class QuickPipeline:
         progress: Callable[[str, float], None],
         motion_out: Path | None = None,
         measure: Callable | None = None,  # noqa: ARG002
+        chunk: Callable[[Path], None] | None = None,  # noqa: ARG002
     ) -> dict:
         self.requests.append(request)
         request = request.checked()
@@ -48,7 +50,7 @@ class QuickPipeline:
         if self.fault:
             out.write_bytes(b"half a video")
             raise self.fault
-        media.write_video(out, self._frames(progress), request.fps, (np.zeros(16000, np.float32), 16000))
+        cancelled = self._write(out, request, progress)
         write_recipe(out.with_suffix(".json"), request, {})
         if motion_out:
             Motion(np.zeros((FRAMES, len(config.COEFFICIENTS)), np.float32), float(request.fps)).save(motion_out)
@@ -63,7 +65,20 @@ class QuickPipeline:
             "timings": {"total": 0.5},
             "realtime_factor": 0.5,
             "peak_memory_mb": 100,
+            "cancelled": cancelled,
         }
+
+    def _write(self, out: Path, request: pipelines.Request, progress: Callable[[str, float], None]) -> bool:
+        """Whether it was cancelled; then all the same a second is kept, if `keeps` says so."""
+        sound = (np.zeros(16000, np.float32), 16000)
+        try:
+            media.write_video(out, self._frames(progress), request.fps, sound)
+        except pipelines.Cancelled:
+            if not self.keeps:
+                raise
+            media.write_video(out, [np.full((SIDE, SIDE, 3), 128, np.uint8)] * FRAMES, request.fps, sound)
+            return True
+        return False
 
     def _frames(self, progress: Callable[[str, float], None]) -> Iterator[np.ndarray]:
         for i in range(FRAMES):

@@ -170,7 +170,7 @@ def test_of_two_faces_the_largest_is_used_and_said(runner, two_faces):
 def test_the_other_face_can_be_seen_and_chosen(runner, two_faces):
     sources, masks = config.PRESETS["voice"], {"grow": 0.0, "feather": 0.02}
     first, second = (news.mask_picture(runner, two_faces, face, sources, masks) for face in (1, 2))
-    assert first.shape == second.shape == (384, 384, 3)
+    assert first.shape == second.shape == (512, 512, 3)
     assert np.abs(first.astype(int) - second).mean() > 3
     assert wishes.request_of(widget_values(photo=two_faces, speech="s", face=2)).face == 1
 
@@ -387,6 +387,18 @@ def test_cancel_stops_the_visitors_own_request_and_nobody_elses(runner, pipeline
     assert not runner.folder("me").exists() or not list(runner.folder("me").iterdir())
     pipeline.gate.set()
     assert isinstance(list(other)[-1], Result)
+
+
+def test_what_was_rendered_before_cancelling_is_the_result(runner, studio, pipeline, tone):
+    pipeline.keeps = True
+    pipeline.gate.clear()
+    steps = tab_animate.create(studio, "me", widget_values(photo=str(PHOTO), speech=tone))
+    assert any(pipeline.rendering.is_set() for _ in steps)
+    runner.cancel("me")
+    last = list(steps)[-1]
+    assert "Stopped. The first 1.0 seconds were kept." in last.status
+    assert last.result.video.exists()
+    assert last.result.info["cancelled"] is True
 
 
 def test_cancel_is_answered_before_the_pipeline_notices(runner, pipeline, tone, monkeypatch):

@@ -35,6 +35,15 @@ def test_six_channels_are_averaged_too(tmp_path):
     np.testing.assert_allclose(media.read_audio(tmp_path / "six.wav"), planes[2] / 6, atol=1e-4)
 
 
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_sound_is_read_only_so_far(tmp_path, rate):
+    write_sound(tmp_path / "a.wav", tone(3, rate)[None], rate)
+    whole, part = media.read_audio(tmp_path / "a.wav"), media.read_audio(tmp_path / "a.wav", max_seconds=1.25)
+    assert len(part) == 20000
+    np.testing.assert_allclose(part, whole[:20000], atol=1e-6)
+    assert len(media.read_audio(tmp_path / "a.wav", max_seconds=9)) == len(whole)
+
+
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
 def test_sound_is_resampled_in_place(tmp_path, rate):
     write_sound(tmp_path / "a.wav", tone(1, rate)[None], rate)

@@ -74,7 +74,7 @@ def test_the_facts_are_complete_json(joint):
         "out seconds frames fps width height tier seed gates regions timeline offsets faces_found driver_frames_filled"
     )
     wanted += " network_calls"
-    assert set(wanted.split()) | {"timings", "realtime_factor", "peak_memory_mb", "recipe"} == set(facts)
+    assert set(wanted.split()) | {"timings", "realtime_factor", "peak_memory_mb", "recipe", "cancelled"} == set(facts)
     assert set(facts["timings"]) == {"measure", "denoise", "render", "encode", "total"}
     assert facts["network_calls"] == 2
 

@@ -48,10 +48,8 @@ def request(speech, **settings):
 def test_a_still_is_a_frame_of_the_result(pipeline, speech, tmp_path, monkeypatch, at, number):
     frames = []
 
-    def keep(_path, given, *_others):
-        frames.extend(given)
-
-    monkeypatch.setattr(media, "write_video", keep)
+    add = media.VideoWriter.add
+    monkeypatch.setattr(media.VideoWriter, "add", lambda video, frame: (frames.append(frame), add(video, frame)))
     whole = request(speech, offsets={"headYaw": 5.0})
     pipeline(whole, tmp_path / "out.mp4")
     assert len(frames) == 25

@@ -71,8 +71,9 @@ def _requests(request: Request, maps: Mapping[str, Mapping[str, str]]) -> dict[s
     for signal in SIGNALS:
         if signal not in request.given:
             raise InputError(f"No {missing[signal]} was given; a comparison of the modes needs both signals.")
+    taken = {*MODES, *(Path(file).stem for file in (DRIVER, *DRAWN.values()))}
     for name in maps:
-        if not re.fullmatch(r"[\w-]+", name) or name in {*MODES, *(Path(file).stem for file in (DRIVER, *DRAWN.values()))}:
+        if not re.fullmatch(r"[\w-]+", name) or name in taken:
             raise InputError(f"{name!r} cannot name a map; choose another word of letters, digits, - and _.")
     chosen = {name: PRESETS[name] for name in MODES} | {name: dict(regions) for name, regions in maps.items()}
     return {name: replace(request, regions=regions).checked() for name, regions in chosen.items()}

@@ -1,7 +1,7 @@
 """Denoising: a measured request becomes facial motion, once for each region map that holds at some time."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -35,6 +35,11 @@ class Performance:
     motion: Motion
     seal: np.ndarray
     calls: int
+
+    def until(self, frames: int) -> "Performance":
+        """The first so many frames of it."""
+        motion = replace(self.motion, values=self.motion.values[:frames])
+        return replace(self, motion=motion, seal=self.seal[:frames])
 
 
 def denoise(network: MotionDenoiser, request: Request, measured: Measured, progress: Progress = silent) -> Performance:

@@ -13,12 +13,12 @@ from actalker import checkpoints
 from actalker.config import REGIONS
 from actalker.pipelines.denoising import Performance, denoise
 from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
+from actalker.pipelines.rendering import Pieces, write
 from actalker.pipelines.request import Progress, Request, silent
 from actalker.pipelines.stages import Measured, Senses, attended, measure, sound_track
 from actalker.pipelines.stills import still
 from actalker.render.portrait import Portrait
 from actalker.scan import recorded
-from actalker.signals import media
 
 
 @dataclass
@@ -52,8 +52,16 @@ class EmbeddedPipeline:
         progress: Progress = silent,
         motion_out: Path | None = None,
         measure: Callable[[Request, Progress], Measured] = measure,
+        chunk: Callable[[Path], None] | None = None,
+        chunk_seconds: float = 2.0,
     ) -> dict:
-        """Render to `out` with a recipe beside it. Returns the facts; raises InputError before any output."""
+        """Render to `out` with a recipe beside it. Returns the facts; raises InputError before any output.
+
+        `chunk` is given playable pieces of the result as soon as they are rendered, see `rendering.Pieces`; the first
+        lasts half a second, later ones up to `chunk_seconds`. If `progress` or `chunk` raises Cancelled while frames
+        are rendered, those of at least a second are kept as a shorter video, and the facts say "cancelled": true;
+        before that, Cancelled is raised and nothing is left.
+        """
         watch, out, request = Stopwatch(), Path(out), request.checked()
         recipe = out.with_suffix(".json")
         refuse_to_overwrite(request, out, recipe, motion_out)
@@ -64,13 +72,16 @@ class EmbeddedPipeline:
                 portrait = Portrait(measured.photo, measured.face, request.size, measured.masks)
             with watch.time("denoise"), recorded() as scans:
                 performance = self.denoise(request, measured, progress)
-            frames = self._frames(portrait, performance, watch, progress)
+            pieces = Pieces(out, len(performance.motion), request.fps, sound, chunk, chunk_seconds)
             with watch.time("write"):
-                media.write_video(out, frames, request.fps, sound)
+                frames = self._frames(portrait, performance, watch, progress)
+                count, cancelled = write(out, frames, request.fps, sound, pieces)
+        performance = performance.until(count)
         if motion_out is not None:
             performance.motion.save(motion_out)
-        write_recipe(recipe, request, {"tier": self.tier, "weights_sha256": self.weights, "scan": sorted(scans)})
-        return self._facts(request, out, measured, performance, portrait, watch)
+        made_with = {"tier": self.tier, "weights_sha256": self.weights, "scan": sorted(scans)}
+        write_recipe(recipe, request, made_with | ({"cancelled_after_frames": count} if cancelled else {}))
+        return self._facts(request, out, measured, performance, portrait, watch) | {"cancelled": cancelled}
 
     def still(self, request: Request, at: float, measure: Senses | None = None) -> np.ndarray:
         """The frame (h, w, 3) uint8 at `at` seconds; quick if calls share a `measure`, see `stills.still`."""

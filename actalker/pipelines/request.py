@@ -12,7 +12,7 @@ from actalker.errors import InputError
 
 
 class Cancelled(Exception):
-    """Raised by a progress callback to stop: nothing is kept of the run."""
+    """Raised by a progress callback to stop. Of a run that has rendered a second or more, that part is kept."""
 
 
 Progress = Callable[[str, float], None]  # stage name and how much of it is done, 0 to 1
@@ -141,7 +141,8 @@ def _checked_cue(cue: Cue) -> Cue:
 class Pipeline(Protocol):
     """A tier: renders a request to `out`, with a recipe beside it, and returns the facts of the run.
 
-    `measure` reads and measures the request's media; by default each call does so anew (see stages.Senses).
+    `measure` reads and measures the request's media; by default each call does so anew (see stages.Senses). `chunk`
+    gets playable pieces of the result while it is rendered.
     """
 
     def __call__(
@@ -151,4 +152,6 @@ class Pipeline(Protocol):
         progress: Progress = silent,
         motion_out: Path | None = None,
         measure: Callable = ...,
+        chunk: Callable[[Path], None] | None = None,
+        chunk_seconds: float = 2.0,
     ) -> dict: ...

@@ -65,10 +65,10 @@ class Senses:
     def __call__(self, request: Request, progress: Progress = silent) -> Measured:
         """Read and measure what the open gates need. Raises InputError for anything that the user can mend."""
         progress("measuring", 0.0)
-        photo, faces = self._once(request.photo, "faces", lambda: _look_at(request.photo))
+        photo, faces = self.faces(request.photo)
         face = choose_face(faces, request.face, request.photo.name)
-        masks = _masks(request, face, photo.shape)
-        opened = _ever_open(request)
+        masks = masks_of(request, face, photo.shape)
+        opened = ever_open(request)
         speech = self._speech(request, progress) if opened["audio"] else None
         driving = self._driving(request, speech, progress) if opened["video"] else None
         if speech is None and driving is None:
@@ -78,21 +78,25 @@ class Senses:
         seconds = speech.seconds if speech else min(driving.seconds, request.until or driving.seconds)
         return Measured(photo, face, len(faces), masks, opened, speech, driving, seconds)
 
+    def faces(self, photo: Path) -> tuple[np.ndarray, list[Face]]:
+        """The picture (h, w, 3) uint8 in a file and the faces in it."""
+        return self._once(photo, "faces", lambda: _look_at(photo))
+
+    def heard(self, request: Request, progress: Progress = silent) -> Speech:
+        """The speech, of a preview only as far as it goes."""
+        path, until = request.speech, request.until
+        return self._once(path, ("heard", until), lambda: attended(lambda: _listen(path, until), progress))
+
     def _speech(self, request: Request, progress: Progress) -> Speech:
-        """The speech, of a preview only as far as it goes, with everything that is heard in it."""
-
-        def listen() -> Speech:
-            speech = _listen(request.speech, request.until)
-            _ = speech.features  # computed here, where the wait can be ended, and kept in `speech`
-            return speech
-
-        return self._once(request.speech, ("speech", request.until), lambda: attended(listen, progress))
+        """The speech, with its features computed: here the wait for them can be ended."""
+        speech = self.heard(request, progress)
+        attended(lambda: speech.features, progress)
+        return speech
 
     def _driving(self, request: Request, speech: Speech | None, progress: Progress) -> Motion:
         """The clip's motion, of a long clip only as far as the speech or the preview needs it."""
         path, whole = request.driving, float(media.probe_video(request.driving).seconds)
-        seconds = speech.seconds if speech else request.until
-        needed = max(NEUTRAL_SECONDS, seconds) if seconds else None
+        needed = needed_of_clip(speech.seconds if speech else request.until)
         limit = needed if needed is not None and needed < whole else None
         return self._once(path, limit, lambda: _measure_driving(path, limit, progress))
 
@@ -119,7 +123,7 @@ def stamp(path: Path) -> tuple:
     return path, state.st_mtime_ns, state.st_size
 
 
-def _masks(request: Request, face: Face, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def masks_of(request: Request, face: Face, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
     """Region -> (h, w): the painted masks if there are any, else those of the face's mesh."""
     if request.painted is None:
         return region_masks(face, shape, request.grow, request.feather)
@@ -132,7 +136,12 @@ def _masks(request: Request, face: Face, shape: tuple[int, ...]) -> dict[str, np
     return from_labels(labels, request.feather * face.iod)
 
 
-def _ever_open(request: Request) -> dict[str, bool]:
+def needed_of_clip(seconds: float | None) -> float | None:
+    """How much of a clip is measured for a result of `seconds`; None: all of it, as for a result that it decides."""
+    return max(NEUTRAL_SECONDS, seconds) if seconds else None
+
+
+def ever_open(request: Request) -> dict[str, bool]:
     """Which signals some region listens to at some time."""
     maps = [gates(regions, request.given, request.strengths) for regions in request.maps]
     return {signal: any(opened[signal] for opened in maps) for signal in maps[0]}

@@ -72,7 +72,7 @@ def native_part(photo: np.ndarray, face: Face) -> Inset:
     video may have (4096 x 2304): then the whole picture is reduced.
     """
     crop = crop_of(face, photo.shape)
-    scale = _reduction(photo.shape, crop)
+    scale = reduction(photo.shape, crop)
     height, width = (int(side * scale) // 2 * 2 for side in photo.shape[:2])
     if scale < 1:
         photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -86,7 +86,7 @@ def native_part(photo: np.ndarray, face: Face) -> Inset:
     return Inset(picture, from_photo, whole, x, y, weight)
 
 
-def _reduction(shape: tuple[int, ...], crop: Crop) -> float:
+def reduction(shape: tuple[int, ...], crop: Crop) -> float:
     """The scale, at most 1, at which neither the part nor the whole picture is too large."""
     height, width = shape[:2]
     return min(1.0, LARGEST_PART / crop.side, float(np.sqrt(MOST_VIDEO_PIXELS / (height * width))))

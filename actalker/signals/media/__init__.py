@@ -9,7 +9,7 @@ from actalker.signals.media.reading import (
     read_audio,
     read_video,
 )
-from actalker.signals.media.writing import write_video
+from actalker.signals.media.writing import VideoWriter, write_video
 
 __all__ = [
     "LEAST_SIDE",
@@ -17,6 +17,7 @@ __all__ = [
     "MOST_PIXELS",
     "MOST_VIDEO_PIXELS",
     "VideoInfo",
+    "VideoWriter",
     "probe_video",
     "read_audio",
     "read_image",

@@ -26,47 +26,72 @@ def write_video(
     fps: Fraction | float,
     sound: tuple[np.ndarray, int] | None = None,
 ) -> None:
-    """Write frames (h, w, 3) uint8 RGB as H.264 in an mp4, with AAC sound exactly as long as the picture.
+    """Write all frames as a `VideoWriter` does; the file appears when the last one is in it."""
+    with VideoWriter(path, fps, sound) as video:
+        for frame in frames:
+            video.add(frame)
+        video.finish()
+
+
+class VideoWriter:
+    """Writes frames (h, w, 3) uint8 RGB as H.264 in an mp4, with AAC sound exactly as long as the picture.
 
     `sound` is samples, (n,) or (n, channels) float32 in [-1, 1], and their rate; it is cut, or followed by silence. An
-    odd last row or column is left out, as H.264 needs even sizes. Frames are taken one at a time, and the file appears
-    under its name only when it is complete. InputError: the folder does not exist or cannot be written to.
+    odd last row or column is left out, as H.264 needs even sizes. Use it as a context manager: the file appears under
+    its name with `finish`, and without that nothing is left. InputError: the folder does not exist or cannot be written
+    to.
     """
-    path = Path(path)
+
+    def __init__(self, path: str | Path, fps: Fraction | float, sound: tuple[np.ndarray, int] | None = None) -> None:
+        self._path, self._sound = Path(path), sound
+        _check_place(self._path)
+        self._part = self._path.with_name(f"{self._path.name}.{uuid.uuid4().hex[:8]}.part")
+        self._fps = Fraction(fps).limit_denominator(1001)
+        self.frames = 0
+        # Without a time scale that fits the frame rate, lengths would be rounded to milliseconds.
+        options = {"movflags": "+faststart", "movie_timescale": str(1000 * self._fps.numerator)}
+        self._container = av.open(files.location(self._part), "w", format="mp4", options=options)
+        self._picture: VideoStream | None = None
+        self._track: _Track | None = None
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+        self._part.unlink(missing_ok=True)
+
+    @property
+    def seconds(self) -> float:
+        """How long the picture is so far."""
+        return float(self.frames / self._fps)
+
+    def add(self, frame: np.ndarray) -> None:
+        """Encode one more frame and, in step with it, the sound."""
+        if self._picture is None:
+            self._picture = _picture_stream(self._container, frame.shape, self._fps)
+            self._track = None if self._sound is None else _Track(self._container, *self._sound)
+        self._container.mux(self._picture.encode(_yuv(frame, self.frames, self._fps)))
+        self.frames += 1
+        if self._track is not None:
+            self._track.advance(self.frames / self._fps)
+
+    def finish(self) -> None:
+        """Complete the file and give it its name. ValueError: there are no frames in it."""
+        if self._picture is None:
+            raise ValueError("there are no frames to write")
+        self._container.mux(self._picture.encode(None))
+        if self._track is not None:
+            self._track.close()
+        self._container.close()
+        os.replace(self._part, self._path)
+
+
+def _check_place(path: Path) -> None:
     if not path.parent.is_dir():
         raise InputError(f"The folder {path.parent} does not exist; create it or choose another place for the video.")
     if not os.access(path.parent, os.W_OK) or path.is_dir():
         raise InputError(f"{path} cannot be written to; choose another place for the video.")
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
-    fps = Fraction(fps).limit_denominator(1001)
-    # Without a time scale that fits the frame rate, lengths would be rounded to milliseconds.
-    options = {"movflags": "+faststart", "movie_timescale": str(1000 * fps.numerator)}
-    try:
-        with av.open(files.location(part), "w", format="mp4", options=options) as container:
-            _encode(container, frames, fps, sound)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _encode(
-    container: OutputContainer, frames: Iterable[np.ndarray], fps: Fraction, sound: tuple[np.ndarray, int] | None
-) -> None:
-    """Encode frames and, in step with them, the sound."""
-    picture = track = None
-    count = 0
-    for count, frame in enumerate(frames, start=1):
-        if picture is None:
-            picture = _picture_stream(container, frame.shape, fps)
-            track = None if sound is None else _Track(container, *sound)
-        container.mux(picture.encode(_yuv(frame, count - 1, fps)))
-        if track is not None:
-            track.advance(count / fps)
-    if picture is None:
-        raise ValueError("there are no frames to write")
-    container.mux(picture.encode(None))
-    if track is not None:
-        track.close()
 
 
 def _picture_stream(container: OutputContainer, shape: tuple[int, ...], fps: Fraction) -> VideoStream:

@@ -1,0 +1,101 @@
+"""Frames into files as they are rendered: the whole video, and beside it pieces that can be played meanwhile."""
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from actalker.pipelines.request import Cancelled
+from actalker.signals.media import VideoWriter
+
+Sound = tuple[np.ndarray, int] | None  # samples and their rate
+
+FIRST_PIECE = 0.5  # seconds; each further piece is twice as long, up to what was asked for
+LEAST_KEPT = 1.0  # seconds of a video that was cancelled, below which it is not kept
+
+
+class Pieces:
+    """A video of `total` frames in pieces, each an mp4 of its own that is handed out when it is complete.
+
+    Played one after the other they are the whole video. They lie beside `out` as `NAME.piece-000.mp4` and so on, and
+    belong to whoever gets them. Without `hand_out` none are made.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        total: int,
+        fps: Fraction,
+        sound: Sound,
+        hand_out: Callable[[Path], None] | None,
+        seconds: float,
+    ) -> None:
+        self._out, self._fps, self._sound, self._hand_out = out, fps, sound, hand_out
+        self._ends = piece_ends(total, fps, seconds) if hand_out else []
+        self._done, self._number = 0, 0
+        self._writer: VideoWriter | None = None
+
+    def __enter__(self) -> "Pieces":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.__exit__()
+
+    def add(self, frame: np.ndarray) -> None:
+        """Take the next frame (h, w, 3) uint8, and hand out the piece if that was its last."""
+        if self._hand_out is None:
+            return
+        if self._writer is None:
+            self._writer = VideoWriter(self._path, self._fps, self._rest_of_sound())
+        self._writer.add(frame)
+        self._done += 1
+        if self._done == self._ends[self._number]:
+            path = self._path
+            self._writer.finish()
+            self._writer, self._number = None, self._number + 1
+            self._hand_out(path)
+
+    @property
+    def _path(self) -> Path:
+        return self._out.with_name(f"{self._out.stem}.piece-{self._number:03d}.mp4")
+
+    def _rest_of_sound(self) -> Sound:
+        """The sound from the piece's first frame on; the writer takes as much as the piece is long."""
+        if self._sound is None:
+            return None
+        samples, rate = self._sound
+        return samples[round(self._done / self._fps * rate) :], rate
+
+
+def piece_ends(total: int, fps: Fraction, seconds: float) -> list[int]:
+    """How many of `total` frames are done at the end of each piece. A short rest is joined to the last piece."""
+    ends, length = [0], min(FIRST_PIECE, seconds)
+    least = max(1, round(length * fps))
+    while ends[-1] < total:
+        ends.append(ends[-1] + max(1, round(length * fps)))
+        if total - ends[-1] < least:
+            ends[-1] = total
+        length = min(2 * length, seconds)
+    return ends[1:]
+
+
+def write(out: Path, frames: Iterable[np.ndarray], fps: Fraction, sound: Sound, pieces: Pieces) -> tuple[int, bool]:
+    """Write the frames to `out` and `pieces` as they come: how many there are, and whether it was cancelled.
+
+    Where Cancelled is raised meanwhile, what is there becomes a shorter video; under a second of it is not kept, and
+    Cancelled goes on.
+    """
+    cancelled = False
+    with VideoWriter(out, fps, sound) as video, pieces:
+        try:
+            for frame in frames:
+                video.add(frame)
+                pieces.add(frame)
+        except Cancelled:
+            if video.seconds < LEAST_KEPT:
+                raise
+            cancelled = True
+        video.finish()
+    return video.frames, cancelled
