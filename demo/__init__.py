@@ -37,7 +37,7 @@ def _lay_out(blocks: "gradio.Blocks", studio: "Studio") -> None:
     """One language's page in these Blocks, which are being built."""
     import gradio
 
-    from demo import tab_animate, tab_compare, tab_direct, tab_inspect, tab_masks, theme, wishes
+    from demo import tab_animate, tab_compare, tab_direct, tab_inspect, tab_masks, tab_recipe, theme, wishes
     from demo.studio import name_of
 
     def leave(visitor: gradio.Request) -> None:
@@ -63,6 +63,7 @@ def _lay_out(blocks: "gradio.Blocks", studio: "Studio") -> None:
               wishes.PAINTED: masks.painted, **direct.values}  # fmt: skip
     tab_animate.connect(studio, inputs, sources, output)
     tab_direct.connect(studio, inputs, direct)
+    tab_recipe.connect(studio, inputs, sources, plan, masks)
     with comparing:
         tab_compare.build(studio, inputs)
     theme.footer(studio.words)

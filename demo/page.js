@@ -89,5 +89,5 @@
         resume(60);
     };
 
-    new MutationObserver(() => { name(); pieces(); }).observe(document, { childList: true, subtree: true });
+    new MutationObserver(() => { name(); pieces(); }).observe(document, { childList: true, subtree: true, attributeFilter: ['data-pieces'] });
 })();

@@ -9,12 +9,12 @@ from gradio.components import Component
 
 from actalker import config
 from demo import telling
+from demo.hosting import EXAMPLES
 from demo.notes import Note
 from demo.texts import Words
 from demo.widgets import heading, note_line, preset_choices, setting, slider, switch
 from demo.wishes import FIRST_PRESET, MASKS, SETTINGS
 
-EXAMPLES = Path(__file__).parents[1] / "assets"
 WHOLE_EXAMPLES = {  # which photo, voice and clip
     "joint": ("faces/astronaut.jpg", "speech/welcome.wav", "drivers/curious.mp4"),
     "voice": ("faces/hopper.jpg", "speech/welcome.wav", None),

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,6 +20,7 @@ from actalker import pipelines
 from actalker.errors import InputError
 from actalker.pipelines.check import Findings, look
 from actalker.pipelines.stages import Measured, Senses
+from demo.cards import lent
 
 LONGEST_JOB = 1800.0  # seconds of work that one request may take
 KEPT = 3600  # seconds that a result stays on disk
@@ -113,6 +114,7 @@ class Job:
     since: float = 0.0  # when the stage began
     deadline: float = float("inf")
     pieces: tuple[Path, ...] = ()
+    news: threading.Event = field(default_factory=threading.Event)  # something that cannot wait for the next tick
 
     def report(self, stage: str, done: float) -> None:
         """Take note of the pipeline's progress, and stop it when the visitor left or its time is over."""
@@ -130,6 +132,7 @@ class Job:
     def play(self, piece: Path) -> None:
         """Take note of a piece that can be played while the rest is made."""
         self.pieces = (*self.pieces, piece)
+        self.news.set()
 
     @property
     def left(self) -> float | None:
@@ -151,6 +154,7 @@ class Runner:
         self._loading = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="stills")
+        self._on_card = lent(_run)
         self._ears = Ears()
         self._line: list[Job] = []
         self._kept: dict[tuple[str, str], tuple[float, object]] = {}
@@ -184,13 +188,15 @@ class Runner:
         with self._lock:
             self._line.append(job)
         future = self._worker.submit(self._do, job)
+        future.add_done_callback(lambda _: job.news.set())
         try:
             while not future.done():
                 if job.stop.is_set() and future.cancel():
                     raise pipelines.Cancelled
                 stage = STOPPING if job.stop.is_set() else job.stage
                 yield Update(stage, job.done, self._ahead(job), job.left, job.pieces)
-                wait([future], timeout=TICK)
+                job.news.wait(TICK)
+                job.news.clear()
             yield future.result()
         finally:
             if not future.done():
@@ -231,6 +237,11 @@ class Runner:
     def folder(self, visitor: str) -> Path:
         """The private folder of a visitor. Its name cannot be guessed from the visitor's own name."""
         return self.work / self.folder_name(visitor)
+
+    def files(self, visitor: str) -> list[Path]:
+        """The visitor's own files that jobs have kept, newest first."""
+        found = [file for file in self.folder(visitor).rglob("*") if file.is_file()]
+        return sorted(found, key=lambda file: -file.stat().st_mtime)
 
     def cancel(self, visitor: str) -> None:
         """Stop what a visitor has running or waiting; nobody else's work is touched."""
@@ -307,7 +318,9 @@ class Runner:
                 raise pipelines.Cancelled
             job.deadline = time.monotonic() + LONGEST_JOB
             job.folder.mkdir(parents=True, mode=0o700)
-            return job.work(self._loaded(), job)
+            pipeline = self._loaded()
+            run = self._on_card if getattr(pipeline, "needs_gpu", False) else _run
+            return run(job.work, pipeline, job)
         except BaseException:
             job.abandoned.set()
             raise
@@ -324,6 +337,10 @@ class Runner:
         with self._lock:
             if job in self._line:
                 self._line.remove(job)
+
+
+def _run(work: Work, pipeline: Callable, job: Job) -> object:
+    return work(pipeline, job)
 
 
 def _age(folder: Path) -> float:

@@ -127,7 +127,7 @@ def _connect_signals(studio: Studio, sources: Sources, plan: Plan) -> None:
     lines = [sources.notes["speech"], sources.notes["driving"]]
     for signal in signals:
         event = signal.change(came, [*signals, plan.touched], [*lines, plan.preset, *plan.regions.values()], **QUIET)
-        _tells(event, sources, plan, studio.words)
+        tells(event, sources, plan, studio.words)
 
 
 def _connect_plan(studio: Studio, sources: Sources, plan: Plan) -> None:
@@ -142,13 +142,13 @@ def _connect_plan(studio: Studio, sources: Sources, plan: Plan) -> None:
 
     switches = list(plan.regions.values())
     event = plan.preset.input(preset_chosen, plan.preset, [plan.touched, *switches], **QUIET)
-    _tells(event, sources, plan, words)
+    tells(event, sources, plan, words)
     for switch in switches:
         event = switch.input(switched, switches, [plan.touched, plan.preset], **QUIET)
-        _tells(event, sources, plan, words)
+        tells(event, sources, plan, words)
 
 
-def _tells(event: Dependency, sources: Sources, plan: Plan, words: Words) -> None:
+def tells(event: Dependency, sources: Sources, plan: Plan, words: Words) -> None:
     """After the event the words about the plan are made anew."""
 
     def told(speech: str | None, driving: str | None, *chosen: str) -> str:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import gradio
@@ -16,6 +17,7 @@ from actalker.signals.face import Crop
 from demo import news, widgets
 from demo.notes import Note
 from demo.panels import Plan, Sources
+from demo.recipes import digest
 from demo.runner import Runner
 from demo.studio import QUIET, Studio
 from demo.texts import Words
@@ -26,22 +28,29 @@ BRUSH = 22  # px
 
 
 @dataclass(frozen=True)
+class Base:
+    """Painted masks that came with a recipe, as PNG, and the digest of the photo that they belong to."""
+
+    png: bytes
+    photo: str
+
+
+@dataclass(frozen=True)
 class Masks:
-    """The widgets of this tab that others read: the painted label map as PNG bytes, and what it started from."""
+    """The widgets of this tab that others read: the painted label map as PNG bytes, and the `Base` it started from."""
 
     painted: gradio.State
     base: gradio.State
     editor: gradio.ImageEditor
 
 
-def labels_of(runner: Runner, photo: str, face: float, grow: float, base: bytes | None) -> np.ndarray | None:
+def labels_of(runner: Runner, photo: str, face: float, grow: float, base: Base | None) -> np.ndarray | None:
     """The region of each pixel of the photo (h, w) uint8, 0 for none, before strokes; None without a face."""
     view = news.view_of(runner, photo, face)
     if view is None:
         return None
     if base is not None:
-        labels = media.read_labels(base)
-        return labels if labels.shape == view.shape else None
+        return media.read_labels(base.png)
     return regions.label_map(regions.region_masks(view.whole, view.shape, grow, feather=0.0))
 
 
@@ -73,15 +82,23 @@ def as_png(labels: np.ndarray) -> bytes:
 
 
 def paint(
-    runner: Runner, photo: str | None, face: float, masks: Mapping[str, float], base: bytes | None, editor: dict | None
+    runner: Runner, photo: str | None, face: float, masks: Mapping[str, float], base: Base | None, editor: dict | None
 ) -> bytes | None:
     """The painted masks as PNG, or None where nothing was painted and none came with a recipe."""
     layers = [layer for layer in (editor or {}).get("layers", []) if layer is not None and (layer[..., 3] > 127).any()]
     view = news.view_of(runner, photo, face)
     if not layers or view is None:
-        return base
+        return base and base.png
     labels = labels_of(runner, photo, face, masks["grow"], base)
-    return base if labels is None else as_png(painted_over(labels, strokes_of(layers), view.crop))
+    return as_png(painted_over(labels, strokes_of(layers), view.crop))
+
+
+def base_for(runner: Runner, photo: str | None, base: Base | None) -> Base | None:
+    """The base, if it belongs to this photo and fits it."""
+    view = news.view_of(runner, photo, 1)
+    if base is None or view is None or runner.remember(digest, Path(photo)) != base.photo:
+        return None
+    return base if media.read_labels(base.png).shape == view.shape else None
 
 
 def canvas(runner: Runner, photo: str | None, face: float, layers: list) -> dict | None:
@@ -141,7 +158,7 @@ def _connect(studio: Studio, sources: Sources, plan: Plan, masks: Masks, drawn: 
         *plan.regions.values(),
     ]
 
-    def changed(photo: str | None, face: float, base: bytes | None, editor: dict | None, *chosen: object) -> tuple:
+    def changed(photo: str | None, face: float, base: Base | None, editor: dict | None, *chosen: object) -> tuple:
         named = dict(zip((*plan.masks, *plan.regions), chosen, strict=True))
         sliders = {name: named[name] for name in plan.masks}
         painted = paint(runner, photo, face, sliders, base, editor)
@@ -149,13 +166,14 @@ def _connect(studio: Studio, sources: Sources, plan: Plan, masks: Masks, drawn: 
         picture = news.mask_picture(runner, photo, face, sources, sliders, painted)
         return painted, picture, picture, note_of(words, picture is not None, painted).html
 
-    def begun(photo: str | None, face: float) -> tuple:
-        return None, canvas(runner, photo, face, [])
+    def begun(photo: str | None, face: float, base: Base | None) -> tuple:
+        return base_for(runner, photo, base), canvas(runner, photo, face, [])
 
     shown = [masks.painted, drawn.picture, plan.picture, drawn.note]
-    starts = [photo.change, sources.face.change, drawn.reset.click]
-    anew = gradio.on(starts, begun, [photo, sources.face], [masks.base, masks.editor], **QUIET)
-    anew.then(changed, inputs, shown, **QUIET)
+    begin = {"fn": begun, "inputs": [photo, sources.face, masks.base], "outputs": [masks.base, masks.editor], **QUIET}
+    for event in (gradio.on([photo.change, sources.face.change, masks.base.change], **begin),
+                  drawn.reset.click(lambda: None, None, masks.base, **QUIET).then(**begin)):  # fmt: skip
+        event.then(changed, inputs, shown, **QUIET)
     changes = [widget.change for widget in (masks.editor, *plan.masks.values(), *plan.regions.values())]
     gradio.on(changes, changed, inputs, shown, trigger_mode="always_last", **QUIET)
     drawn.paint_with.change(

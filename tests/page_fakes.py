@@ -15,7 +15,7 @@ from actalker.pipelines.recipe import write_recipe
 from actalker.signals import media
 from actalker.signals.motion import Motion
 from demo import wishes
-from demo.hosting import serve
+from demo.hosting import Place, serve
 from demo.runner import Runner
 
 ROOT = Path(__file__).parents[1]
@@ -116,14 +116,14 @@ def write_tone(path: Path, seconds: float = 1.0, loudness: float = 0.3) -> Path:
 
 
 @contextmanager
-def served(runner: Runner) -> Iterator[str]:
+def served(runner: Runner, **place: object) -> Iterator[str]:
     """The page at an address of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     page = demo.build(runner)
     try:
-        yield serve(page, runner.work, "127.0.0.1", port)
+        yield serve(page, runner.work, Place(port=port, **place))
     finally:
         page.close()
         runner.close()

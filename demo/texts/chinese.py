@@ -92,6 +92,8 @@ TEXTS = {
     "save.recipe": "保存配方",
     "recipe.open": "打开配方",
     "recipe.hint": "或把配方拖到页面任意处：所有选择都会恢复。",
+    "recipe.restored": "配方中的所有选择都已恢复。",
+    "recipe.missing": "选择已恢复。配方不含以下文件，请再添加：{names}。",
     "check.length": "成片长 {seconds} 秒。",
     "check.longer": "视频共 {clip} 秒，使用前 {seconds} 秒。",
     "check.shorter": "视频只有 {clip} 秒，将往返播放到 {seconds} 秒。",

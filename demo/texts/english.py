@@ -93,6 +93,8 @@ TEXTS = {
     "save.recipe": "Save the recipe",
     "recipe.open": "Open a recipe",
     "recipe.hint": "Or drop a recipe anywhere on the page: it brings back every choice.",
+    "recipe.restored": "Every choice of the recipe is back.",
+    "recipe.missing": "The choices are back. Add these files too, for the recipe does not hold them: {names}.",
     "check.length": "The video will be {seconds} s long.",
     "check.longer": "Of the clip's {clip} s the first {seconds} s are used.",
     "check.shorter": "The clip lasts {clip} s and is continued back and forth to {seconds} s.",
