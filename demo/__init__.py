@@ -51,8 +51,8 @@ def _lay_out(blocks: "gradio.Blocks", studio: "Studio") -> None:
     with gradio.Tabs(elem_id="tabs"):
         with tab("animate"):
             sources, plan, output = tab_animate.build(studio)
-        with tab("masks"):
-            masks = tab_masks.build(studio, sources, plan)
+        with tab("masks") as masking:
+            masks = tab_masks.build(studio, masking, sources, plan)
         with tab("compare"):
             comparing = gradio.Column()
         with tab("direct") as directing:

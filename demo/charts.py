@@ -9,9 +9,9 @@ import numpy as np
 from actalker.config import INDEX, REGIONS
 from demo.texts import Words
 
-WIDTH, LEFT, RIGHT = 1000, 96, 12  # units of the drawing; names stand on the left
+WIDTH, LEFT, RIGHT = 720, 84, 12  # units of the drawing; names stand on the left
 ROW, GAP, AXIS = 26, 6, 30
-CURVE = 92  # height of a panel of curves
+CURVE = 60  # height of a panel of curves
 NARROW = 60  # a block that is no wider has no room for its name
 Segment = tuple[float, Mapping[str, str]]  # from which second on which region map holds
 
@@ -31,13 +31,13 @@ CURVES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # what stands for a r
 
 def curves(words: Words, title: str, motions: Mapping[str, np.ndarray], fps: float, seconds: float) -> str:
     """A panel for each region with a curve for each motion (t, k), all on one axis of time."""
-    parts, top = [_legend(list(motions))], 26
+    parts, top = [_legend(list(motions))], 22
     for region, of in CURVES.items():
         lines = {name: of(motion)[: round(seconds * fps) + 1] for name, motion in motions.items()}
         parts.append(_panel(words, region, lines, fps, seconds, top))
         top += CURVE + 2 * GAP
     parts.append(_axis(words, seconds, top))
-    return _drawing(title, top + AXIS, parts)
+    return _drawing(title, top + AXIS, parts, "wide")
 
 
 def timeline(words: Words, title: str, segments: Sequence[Segment], seconds: float, wave: Sequence[float]) -> str:
@@ -86,10 +86,10 @@ def _spans(segments: Sequence[Segment], seconds: float) -> list[tuple[float, flo
     return [(start, end, sources) for (start, end), (_, sources) in zip(spans, segments, strict=True) if end > start]
 
 
-def _drawing(title: str, height: float, parts: Sequence[str]) -> str:
+def _drawing(title: str, height: float, parts: Sequence[str], kind: str = "") -> str:
     name = escape(title, quote=True)
     return (
-        f"<div class='scroll chart' tabindex='0' role='group' aria-label='{name}'>"
+        f"<div class='scroll chart {kind}' tabindex='0' role='group' aria-label='{name}'>"
         f"<svg viewBox='0 0 {WIDTH} {height:g}' role='img' aria-label='{name}'>{''.join(parts)}</svg></div>"
     )
 
@@ -156,7 +156,7 @@ def _panel(words: Words, region: str, lines: Mapping[str, np.ndarray], fps: floa
 def _legend(names: Sequence[str]) -> str:
     parts, x = [], float(LEFT)
     for number, name in enumerate(names):
-        parts.append(f"<path class='line n{number % 7}' d='M{x:.0f} 10h34'/>")
-        parts.append(f"<text x='{x + 40:.0f}' y='10' dy='.35em'>{escape(name)}</text>")
-        x += 40 + 28 + sum(16 if ord(letter) > 255 else 8.2 for letter in name)
+        parts.append(f"<path class='line n{number % 7}' d='M{x:.0f} 9h24'/>")
+        parts.append(f"<text x='{x + 29:.0f}' y='9' dy='.35em'>{escape(name)}</text>")
+        x += 29 + 20 + sum(10 if ord(letter) > 255 else 5.6 for letter in name)
     return "".join(parts)

@@ -43,7 +43,10 @@ def restored(given: Iterable[Path], known: Callable[[], Iterable[Path]]) -> Rest
         missing.append(Path(entry["path"]).name)
         return ABSENT
 
-    request = read_recipe(recipe, find)
+    try:
+        request = read_recipe(recipe, find)
+    except InputError as fault:  # the sentence names the file by its place on this machine
+        raise InputError(str(fault).replace(str(recipe), recipe.name)) from fault
     both = replace(request, speech=request.speech or ABSENT, driving=request.driving or ABSENT)
     checked = both.checked()  # both signals stand for "given": what is absent can still be brought
     return Restored(_values(request, checked), matching_preset(checked.regions), tuple(missing))
@@ -69,4 +72,4 @@ def _map_words(regions: Mapping[str, str]) -> str:
 def digest(file: Path) -> str:
     """The SHA-256 of a file."""
     with file.open("rb") as content:
-        return hashlib.filedigest(content, "sha256").hexdigest()
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -3,7 +3,7 @@
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import gradio
@@ -54,9 +54,11 @@ def compared(studio: Studio, visitor: str, values: Mapping[str, object], own: bo
     except InputError as fault:
         yield Step(Note("fault", words.fault(fault)).html)
         return
+    request = replace(request, timeline=())  # it would make the modes alike from its first change on
     maps = {OWN: request.regions} if own else {}
     modes = [*MODES, *maps]
-    yield from steps(studio, visitor, make_comparison(request, maps), lambda at: telling.comparing(words, at, modes))
+    for step in steps(studio, visitor, make_comparison(request, maps), lambda at: telling.comparing(words, at, modes)):
+        yield step if step.result is None else replace(step, status=Note("good", words("compare.done")).html)
 
 
 def faults(studio: Studio, values: Mapping[str, object]) -> list[Note]:

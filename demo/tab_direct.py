@@ -1,6 +1,6 @@
 """The tab that changes who moves what over time, and moves the face by hand."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,9 +104,10 @@ def connect(studio: Studio, inputs: Mapping[str, Component], direct: Direction) 
         seconds = _heard(studio.runner, named["speech"], named["driving"])[0]
         return picture, note.html, gradio.Slider(maximum=max(round(seconds, 2), 0.04) if seconds else 600)
 
-    def show(visitor: gradio.Request, at: float, *values: object) -> tuple[np.ndarray | None, str]:
+    def show(visitor: gradio.Request, at: float, *values: object) -> Iterator[tuple[object, str]]:
+        yield gradio.skip(), Note("hint", studio.words("direct.working")).html
         picture, note = still(studio, name_of(visitor), dict(zip(inputs, values, strict=True)), at)
-        return picture, note.html
+        yield picture, note.html
 
     hands = [widget for name, widget in direct.values.items() if name.startswith("hand.")]
     cues = [widget for name, widget in direct.values.items() if name.startswith("cue")]

@@ -85,12 +85,17 @@ def paint(
     runner: Runner, photo: str | None, face: float, masks: Mapping[str, float], base: Base | None, editor: dict | None
 ) -> bytes | None:
     """The painted masks as PNG, or None where nothing was painted and none came with a recipe."""
-    layers = [layer for layer in (editor or {}).get("layers", []) if layer is not None and (layer[..., 3] > 127).any()]
+    layers = strokes_in(editor)
     view = news.view_of(runner, photo, face)
     if not layers or view is None:
         return base and base.png
     labels = labels_of(runner, photo, face, masks["grow"], base)
     return as_png(painted_over(labels, strokes_of(layers), view.crop))
+
+
+def strokes_in(editor: dict | None) -> list[np.ndarray]:
+    """The layers on which something was painted."""
+    return [layer for layer in (editor or {}).get("layers", []) if layer is not None and (layer[..., 3] > 127).any()]
 
 
 def base_for(runner: Runner, photo: str | None, base: Base | None) -> Base | None:
@@ -107,7 +112,7 @@ def canvas(runner: Runner, photo: str | None, face: float, layers: list) -> dict
     return view and {"background": view.picture, "layers": layers, "composite": None}
 
 
-def build(studio: Studio, sources: Sources, plan: Plan) -> Masks:
+def build(studio: Studio, tab: gradio.Tab, sources: Sources, plan: Plan) -> Masks:
     """Lay the tab out and connect it."""
     words = studio.words
     widgets.lead(words("masks.lead"))
@@ -133,7 +138,7 @@ def build(studio: Studio, sources: Sources, plan: Plan) -> Masks:
                     slider.render()
             reset = gradio.Button(words("masks.reset"), size="md", elem_id="masks-reset")
     made = Masks(gradio.State(None), gradio.State(None), editor)
-    _connect(studio, sources, plan, made, _Drawn(picture, note, paint_with, reset))
+    _connect(studio, tab, sources, plan, made, _Drawn(picture, note, paint_with, reset))
     return made
 
 
@@ -145,7 +150,7 @@ class _Drawn:
     reset: gradio.Button
 
 
-def _connect(studio: Studio, sources: Sources, plan: Plan, masks: Masks, drawn: _Drawn) -> None:
+def _connect(studio: Studio, tab: gradio.Tab, sources: Sources, plan: Plan, masks: Masks, drawn: _Drawn) -> None:
     """The picture follows the sliders, the strokes and the switches; a new photo or face starts anew."""
     runner, words = studio.runner, studio.words
     photo = sources.files["photo"]
@@ -169,12 +174,20 @@ def _connect(studio: Studio, sources: Sources, plan: Plan, masks: Masks, drawn: 
     def begun(photo: str | None, face: float, base: Base | None) -> tuple:
         return base_for(runner, photo, base), canvas(runner, photo, face, [])
 
+    def opened(photo: str | None, face: float, editor: dict | None) -> object:
+        """An editor that got its picture while it was hidden may not show it."""
+        return gradio.skip() if strokes_in(editor) else canvas(runner, photo, face, [])
+
     shown = [masks.painted, drawn.picture, plan.picture, drawn.note]
     begin = {"fn": begun, "inputs": [photo, sources.face, masks.base], "outputs": [masks.base, masks.editor], **QUIET}
-    for event in (gradio.on([photo.change, sources.face.change, masks.base.change], **begin),
-                  drawn.reset.click(lambda: None, None, masks.base, **QUIET).then(**begin)):  # fmt: skip
+    tab.select(opened, [photo, sources.face, masks.editor], masks.editor, **QUIET)
+    new = [photo.change, sources.face.change, masks.base.change]
+    anew = gradio.on(new, trigger_mode="always_last", **begin)
+    reset = drawn.reset.click(lambda: None, None, masks.base, **QUIET).then(**begin)
+    for event in (anew, reset):
         event.then(changed, inputs, shown, **QUIET)
-    changes = [widget.change for widget in (masks.editor, *plan.masks.values(), *plan.regions.values())]
+    changes = [widget.change for widget in (*plan.masks.values(), *plan.regions.values())]
+    changes += [masks.editor.input, masks.editor.clear]  # its change event comes late, or with the next stroke only
     gradio.on(changes, changed, inputs, shown, trigger_mode="always_last", **QUIET)
     drawn.paint_with.change(
         lambda name: gradio.ImageEditor(brush=_brush(name)), drawn.paint_with, masks.editor, **QUIET
