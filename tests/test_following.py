@@ -80,6 +80,7 @@ def test_what_the_driver_does_not_move_is_not_compared():
     driver = np.zeros((FRAMES, len(COEFFICIENTS)))
     assert following.coefficient_correlations(acting(), driver) == {}
     assert math.isnan(following.lag_ms(acting(), driver))
+    assert math.isnan(following.lag_ms(driver, acting()))
     assert math.isnan(following.region_correlation(acting(), driver, "brows"))
     assert math.isnan(following.blink_hit(acting(), driver))
 

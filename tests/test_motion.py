@@ -12,6 +12,7 @@ from actalker.errors import InputError
 from actalker.signals import fit, mesh
 from actalker.signals.motion import Motion, measure_motion
 from actalker.signals.rig import Rig, head_rotation, neck_pivot
+from actalker.training.scoring import opening
 
 PHOTO = Path(__file__).parents[1] / "assets/faces/astronaut.jpg"
 FPS = 25.0
@@ -24,7 +25,8 @@ def bump(frames, centre, width):
 
 def acted(frames=100, **curves):
     """Meshes (t, 478, 3) px of a face that does what `curves` say, in front of a camera at rest."""
-    rig = Rig(mesh.canonical_face() * 140 + (260, 240, 0))
+    slack = Rig(mesh.canonical_face() * 140 + (260, 240, 0))
+    rig = Rig(slack.to_image(slack.neutral + slack.seal))
     values = np.zeros((frames, len(COEFFICIENTS)))
     for name, curve in curves.items():
         values[:, INDEX[name]] = curve
@@ -35,6 +37,16 @@ def acted(frames=100, **curves):
         points = (rig.to_image(rig.deform(row)) - pivot) * (1 + z)
         meshes.append(points @ head_rotation(yaw, pitch, roll).T + pivot + rig.scale * np.array([x, y, 0]))
     return np.array(meshes)
+
+
+def tracked(meshes):
+    """What the face mesh makes of lips: half of their sideways motion, no depth, and small gaps that stick together."""
+    seen = meshes.copy()
+    lips = list(mesh.LIPS)
+    seen[:, lips] = meshes[0, lips] + (meshes[:, lips] - meshes[0, lips]) * (0.5, 1, 0)
+    gap = fit.lip_gap(seen) / 140
+    seen[:, fit.LOWER_LIP, 1] -= 140 * np.where(gap < 0.045, gap - gap**2 / 0.045, 0)[:, None]
+    return seen
 
 
 def measured(meshes, name):
@@ -119,6 +131,32 @@ def test_touching_lips_stay_touching():
     curve = 0.5 * bump(100, 50, 10)
     values = fit.coefficients(acted(jawOpen=curve, mouthClose=curve), FPS)
     assert values[50, INDEX["mouthClose"]] == pytest.approx(values[50, INDEX["jawOpen"]], abs=0.05)
+
+
+@pytest.mark.parametrize("jaw", [0.05, 0.08, 0.12, 0.16, 0.25])
+def test_small_openings_come_back(jaw):
+    wide = 0.6 * bump(100, 20, 4)
+    values = fit.coefficients(tracked(acted(jawOpen=wide + jaw * bump(100, 60, 6))), FPS)
+    assert opening(values)[60] == pytest.approx(jaw, abs=0.02)
+    assert np.abs(opening(values)[80:]).max() < 0.02
+
+
+def test_rounded_lips_do_not_read_as_an_open_jaw():
+    rounded = 0.6 * bump(100, 50, 8)
+    values = fit.coefficients(tracked(acted(mouthFunnel=rounded, mouthPucker=rounded / 2)), FPS)
+    assert values[50, INDEX["mouthFunnel"]] > 0.3
+    assert opening(values).max() < 0.12
+
+
+def test_lips_that_touch_are_not_parted_by_anything():
+    curve = 0.5 * bump(100, 50, 10)
+    meshes = acted(jawOpen=curve, mouthClose=curve, mouthFunnel=curve)
+    upper, lower = list(mesh.LIPS_INNER_UPPER), list(mesh.LIPS_INNER_LOWER)
+    meshes[:, lower, 1] = meshes[:, upper, 1]
+    rig = Rig(meshes[0])
+    gap = fit.lip_gap(np.array([rig.deform(row) for row in fit.coefficients(meshes, FPS)]))
+    assert gap.min() > -0.001
+    assert gap.max() < fit.GAP_SLACK + 0.005
 
 
 def test_frames_of_a_photo_are_measured_and_gaps_filled():

@@ -160,7 +160,7 @@ def test_the_network_is_left_between_two_calls(pipeline, speech):
 
     with pytest.raises(Cancelled):
         pipeline.denoise(long, measured, progress)
-    assert calls == [0.0, 0.25, 0.5]
+    assert calls == [0.0, 0.0, 0.25, 0.5]
 
 
 def test_listening_can_be_left_while_it_goes_on(monkeypatch, speech):
@@ -168,12 +168,26 @@ def test_listening_can_be_left_while_it_goes_on(monkeypatch, speech):
     monkeypatch.setattr(stages, "_listen", lambda *_: begun.set() or may_end.wait(20))
 
     def progress(_stage, _done):
-        asked.append(begun.is_set())
-        if len(asked) == 3:
+        if begun.is_set():
+            asked.append(may_end.is_set())
+        if len(asked) == 2:
             raise Cancelled
 
     with pytest.raises(Cancelled):
         stages.Senses()(request(speech).checked(), progress)
-    assert begun.wait(20)
-    assert not may_end.is_set()
+    assert asked == [False, False]
     may_end.set()
+
+
+def test_progress_never_goes_back_within_a_stage(pipeline, speech, tmp_path):
+    told = []
+    frames = [frame for frame, _ in zip(media.read_video(ASSETS / "drivers/curious.mp4"), range(12), strict=False)]
+    media.write_video(tmp_path / "driving.mp4", frames, 25)
+    asked = Request(PHOTO, speech, tmp_path / "driving.mp4", size=128, steps=1)
+    pipeline(asked, tmp_path / "out.mp4", lambda *now: told.append(now))
+    stages_told = list(dict.fromkeys(stage for stage, _ in told))
+    assert stages_told == ["measuring", "denoising", "rendering"]
+    for stage in stages_told:
+        shares = [done for now, done in told if now == stage]
+        assert shares == sorted(shares)
+        assert shares[-1] == 1.0

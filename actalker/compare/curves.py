@@ -65,6 +65,6 @@ def _draw_voice(axis: object, voice: np.ndarray) -> None:
     """The envelope as a grey ground, as tall as the panel."""
     low, high = axis.get_ylim()
     axis.fill_between(
-        np.arange(len(voice)) / FPS, low, low + voice * (high - low), color=VOICE, zorder=0, label="voice"
+        np.arange(len(voice)) / FPS, low, low + voice * (high - low), color=VOICE, zorder=0, label="sound of the speech"
     )
     axis.set_ylim(low, high)

@@ -13,7 +13,7 @@ from actalker.signals import media
 
 SIDE = 384  # px of a tile's picture
 ACROSS = 4  # tiles in a row at most
-TITLE, DETAIL = 22, 15  # px, heights of the letters
+TITLE, DETAIL, SMALLEST = 22, 15, 12  # px, heights of the letters
 CAPTION = 58  # px, height of a tile's heading
 PAPER, INK, FAINT = (24, 26, 30), (245, 245, 245), (185, 190, 198)
 OVER = 0.35  # brightness of a tile whose video has ended
@@ -71,12 +71,13 @@ def _sheet(tiles: Sequence[Tile]) -> np.ndarray:
 
 
 def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, colour: tuple[int, int, int]) -> None:
-    """One line, in smaller letters where it would be wider than its tile."""
-    font = ImageFont.load_default(size)
-    room = SIDE - 20
-    if draw.textlength(text, font) > room:
-        font = ImageFont.load_default(size * room / draw.textlength(text, font))
-    draw.text(at, text, colour, font)
+    """One line, in smaller letters where it would be wider than its tile, and cut where they would be too small."""
+    while draw.textlength(text, ImageFont.load_default(size)) > SIDE - 20:
+        if size > SMALLEST:
+            size -= 1
+        else:
+            text = text[:-2] + "…"
+    draw.text(at, text, colour, ImageFont.load_default(size))
 
 
 def _fitted(frame: np.ndarray) -> np.ndarray:

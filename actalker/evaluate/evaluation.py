@@ -59,6 +59,9 @@ class Networks:
     syncnet: Path | None = None
 
 
+NO_NETWORKS = Networks()
+
+
 def find_videos(paths: Sequence[Path]) -> list[Path]:
     """The videos themselves, those in folders by name, and those that a `results.jsonl` lists under "out"."""
     found = [video for path in paths for video in _videos_of(Path(path))]
@@ -99,23 +102,40 @@ def _named_like(video: Path, given: object) -> object:
     return same[0]
 
 
-def evaluate(paths: Sequence[Path], known: Known, networks: Networks, progress: Progress = silent) -> list[Scores]:
+def evaluate(
+    paths: Sequence[Path], known: Known, networks: Networks = NO_NETWORKS, progress: Progress = silent
+) -> list[Scores]:
     """Scores of every video, see `find_videos`, and, of several and with FID's or FVD's network, of all together.
 
-    What is not given is taken from the recipe beside a video, if one is there. InputError: something cannot be read.
+    What is not given is taken from the recipe beside a video, if one is there. Of several videos, one that cannot be
+    scored is told of and has no scores; InputError where there is none that can.
     """
     if any((networks.fid, networks.fvd, networks.lpips)) and known.reference is None:
         raise InputError("FID, FVD and LPIPS compare with real videos, but none was given; add --reference.")
-    videos, found = find_videos(paths), []
-    measuring = _Measuring(known.arcface or find_arcface(), networks)
-    for number, video in enumerate(videos):
-        progress("scoring", number / len(videos))
-        found.append(measuring(video, known.of(video)))
-    progress("scoring", 1.0)
+    videos, measuring = find_videos(paths), _Measuring(known.arcface or find_arcface(), networks)
+    found = _each(measuring, videos, known, progress)
     whole = measuring.whole()
     if whole and len(videos) == 1:
         return [found[0].with_section(scores.PAPER, found[0].sections.get(scores.PAPER, {}) | whole)]
     return [*found, Scores(f"all {len(videos)}").with_section(scores.PAPER, whole)] if whole else found
+
+
+def _each(measuring: "_Measuring", videos: Sequence[Path], known: Known, progress: Progress) -> list[Scores]:
+    """Scores of every video, none of one that cannot be scored. InputError: that is true of all."""
+    found, faults = [], []
+    for number, video in enumerate(videos):
+        progress("scoring", number / len(videos))
+        try:
+            found.append(measuring(video, known.of(video)))
+        except InputError as fault:
+            faults.append(fault)
+            found.append(Scores(video.name))
+    progress("scoring", 1.0)
+    if len(faults) == len(videos):
+        raise faults[0]
+    for fault in faults:
+        log.warning("%s", fault)
+    return found
 
 
 class _Measuring:

@@ -12,6 +12,7 @@ from actalker.signals.rig import head_rotation
 
 ANGLES = ("headYaw", "headPitch", "headRoll")
 FULL_TURN = 30.0  # degrees that weigh as much as a whole mesh coefficient
+FOLLOWS = 0.3  # correlation below which a head does not follow
 MOVES = 0.02  # standard deviation below which a coefficient of the driver counts as still
 SHUT, LEAST_SHUT = 0.5, 0.2  # of the clip's own widest closing, and at least: what a blink reaches
 OPEN = 0.6  # of that: where a blink begins and ends
@@ -31,8 +32,8 @@ def pose_error_degrees(result: np.ndarray, driver: np.ndarray) -> float:
         mean over t of arccos((trace(R_result(t) R_driver(t)') - 1) / 2)
 
     with R the rotation for headYaw, headPitch and headRoll, relative to the median rotation of the frames compared.
-    In degrees, 0 to 180; below 2 is good: the mesh itself trembles by about half a degree. Fooled by: a driver that
-    keeps still (every still result scores 0), and results that are meant to hold back large turns.
+    In degrees, 0 to 180; below 2.5 is good, and a face that does not follow is at 8 beside a lively driver. Fooled by:
+    a driver that keeps still (every still result scores 0), and results that are meant to hold back large turns.
     """
     a, b = _cut(result, driver)
     turns = [_rotations(motion) for motion in (a, b)]
@@ -44,14 +45,16 @@ def lag_ms(result: np.ndarray, driver: np.ndarray) -> float:
     """By how much the head comes after the driver's.
 
     Where the cross-correlation of yaw, pitch and roll, added up, peaks; between frames by a parabola. In ms, -400 to
-    400, positive where the result is late; within 40, a frame, of 0 is good. nan where the driver's head does not move.
+    400, positive where the result is late; within 40, a frame, of 0 is good. nan where the driver's head does not move
+    and where the correlation is below 0.3 at every lag: then nothing is followed.
     Fooled by: a head that turns slowly has a broad peak, which is found to half a frame or so.
     """
     a, b = _cut(result, driver)
     columns = [INDEX[name] for name in ANGLES]
     if b[:, columns].std(axis=0).max() < MOVES * FULL_TURN:
         return float("nan")
-    return best_lag(sum(shifted_products(a[:, column], b[:, column]) for column in columns))[0]
+    lag, r = best_lag(sum(shifted_products(a[:, column], b[:, column]) for column in columns))
+    return lag if r >= FOLLOWS else float("nan")
 
 
 def coefficient_correlations(result: np.ndarray, driver: np.ndarray) -> dict[str, float]:

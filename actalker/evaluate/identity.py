@@ -56,8 +56,8 @@ def aligned(picture: np.ndarray, face: Face) -> np.ndarray:
 def similarity(embeddings: np.ndarray, photo: np.ndarray) -> float:
     """Mean cosine of a clip's ArcFace embeddings (n, d) with the photo's (d,), all of unit length.
 
-    -1 to 1, no unit: above 0.6 is good, two people are below 0.3. Fooled by: a frozen photo scores 1; big turns and
-    closed eyes lower it; pictures from one camera look more alike. Faces are aligned by our mesh, not by RetinaFace's
-    five points, which may move it by some hundredths.
+    -1 to 1, no unit: above 0.6 is commonly held to be good, and below 0.3 to be another person. Fooled by: a frozen
+    photo scores 1; big turns and closed eyes lower it; pictures from one camera look more alike. Faces are aligned by
+    our mesh, not by RetinaFace's five points, which may move it by some hundredths.
     """
     return float((embeddings @ photo).mean()) if len(embeddings) else float("nan")

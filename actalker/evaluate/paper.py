@@ -3,7 +3,7 @@
     FID    `inception-2015-12-05.pt` of StyleGAN's metrics: network(images, return_features=True) -> (n, 2048)
            with images (n, 3, h, w) uint8 RGB; the network resizes to 299 x 299 itself
     FVD    `i3d_torchscript.pt` of StyleGAN-V's metrics: network(clips, rescale=True, resize=True,
-           return_features=True) -> (n, 400) with clips (n, 3, 16, h, w) float32 RGB in 0 to 255
+           return_features=True) -> (n, 400) with clips (n, 3, 16, h, w) float32 RGB in 0 to 255; it, too, resizes
     LPIPS  torch.jit.trace(lpips.LPIPS(net="alex").eval(), (x, x)): network(a, b) -> (n, 1, 1, 1)
            with a and b (n, 3, 256, 256) float32 RGB in -1 to 1
 
@@ -24,7 +24,6 @@ from actalker.errors import InputError
 
 BATCH = 16  # images at a time
 CLIP = 16  # frames of one sample of FVD
-CLIP_SIDE = 224  # px, of the frames that are given to I3D
 LPIPS_SIDE = 256  # px
 LEAST = 2  # samples of which a covariance can be taken
 
@@ -50,9 +49,9 @@ def inception_features(network: torch.nn.Module, frames: Iterable[np.ndarray]) -
 
 
 def i3d_features(network: torch.nn.Module, frames: Iterable[np.ndarray]) -> np.ndarray:
-    """(n, d) features of every 16 frames (h, w, 3) uint8 that do not overlap, squeezed to 224 x 224, for FVD."""
+    """(n, d) features of every 16 frames (h, w, 3) uint8 that do not overlap, for FVD; the network resizes them."""
     found = []
-    for clip in _batches((_square(frame, CLIP_SIDE) for frame in frames), CLIP):
+    for clip in _batches(frames, CLIP):
         if len(clip) == CLIP:
             tensor = torch.from_numpy(np.stack(clip)).permute(3, 0, 1, 2)[None].float()
             with torch.inference_mode():

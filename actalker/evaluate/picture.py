@@ -24,9 +24,9 @@ def shape_drift(shapes: np.ndarray) -> float:
 
         rms over vertices of (median shape of the last third - median shape of the first third), x and y
 
-    over the vertices that expressions hardly move. In per cent of the eye distance, 0 upwards; below 1.5 is good, real
-    clips measure about that. Fooled by: a head that is turned at the end and not at the start, which looks
-    narrower to the mesh; a face that is lost for a while.
+    over the vertices that expressions hardly move. In per cent of the eye distance, 0 upwards; below 1 is good of a
+    calm face; four real clips measured 0.3 to 2.2. Fooled by: a head that is turned at the end and not at the start, or
+    a strong grimace, in which the mesh sees another face; a face that is lost for a while.
     """
     third = max(1, len(shapes) // 3)
     return _apart(np.median(shapes[:third], axis=0), np.median(shapes[-third:], axis=0))
@@ -35,8 +35,9 @@ def shape_drift(shapes: np.ndarray) -> float:
 def shape_distance(shapes: np.ndarray, photo: np.ndarray) -> float:
     """How far the clip's face is from the photo's: as `shape_drift`, between the clip's median and the photo (478, 3).
 
-    In per cent of the eye distance: below 3 is good, two different people are about 4 to 10 apart.
-    Fooled by: lenses and head turns that differ between photo and clip; it knows proportions only, not the face.
+    In per cent of the eye distance: below 1.2 is good; ten pairs of different people were 1.9 to 4.9 apart. Fooled by:
+    lenses and head turns that differ between photo and clip; it knows proportions only, so that two people may pass
+    for one.
     """
     return _apart(np.median(shapes, axis=0), photo)
 
@@ -53,9 +54,9 @@ def jitter(meshes: np.ndarray) -> float:
         rms over t, vertices, x and y of (p(t) - (p(t - 1) + p(t + 1)) / 2) / sqrt(1.5)
 
     of forehead, nose, temples and eye corners, in thousandths of the eye distance: what is left of a steady movement is
-    nothing, and white noise of standard deviation s gives s. 0 upwards; 1 to 3 is a calm clip of a person, 7 to
-    10 a lively one; to be compared with a real clip of like liveliness. Fooled by: quick nods and cuts, which are
-    not jitter; small faces, on which the mesh trembles; frozen or repeated frames, which lower it.
+    nothing, and white noise of standard deviation s gives s. 0 upwards; four real clips measured 1.2 (calm) to 10
+    (lively), so compare with a real clip of like liveliness. Fooled by: quick nods and cuts, which are not jitter;
+    small faces, on which the mesh trembles; frozen frames, which lower it, and skipped ones, which raise it.
     """
     if len(meshes) < 3:
         return float("nan")
@@ -136,7 +137,7 @@ def background_change(changes: np.ndarray) -> float:
         median over t of the mean over pixels of |frame(t) - frame(0)|
 
     outside an ellipse round head and hair and the column below it, in both frames. In grey levels of 255, 0 upwards:
-    below 1.5 is good for a photo that talks (compression alone makes about half a level). Fooled by: a moving
-    camera, shoulders that rightly move, fading light; a picture that the head fills is nan.
+    below 1.5 is good for a photo that talks: ours measured 0.1 to 0.9, three of four real clips 3 to 6. Fooled by: a
+    moving camera, shoulders that rightly move, fading light; a picture that the head fills is nan.
     """
     return float(np.nanmedian(changes)) if np.isfinite(changes).any() else float("nan")

@@ -74,13 +74,17 @@ def score(video: Watched, against: Yardsticks) -> Scores:
 
 
 def lips_and_voice(motion: np.ndarray, samples: np.ndarray, phones: list[Phone] | None = None) -> Section:
-    """Motion (t, 38) and the speech that it was made for; closures only where the phones are known."""
+    """Motion (t, 38) and the speech that it was made for; closures only where the phones are known.
+
+    A mouth that follows the voice no better than chance has no offset.
+    """
     o, voice = lips.opening(motion), lips.envelope(samples)
     said = [lips.Mouthing(o, phones or lips.pauses(lips.loudness(samples)[: len(o)]))]
+    r, chance = lips.voice_correlation(o, voice), lips.chance_correlation(o, voice)
     section = {
-        "offset ms": lips.offset_ms(o, voice),
-        "voice r": lips.voice_correlation(o, voice),
-        "chance r": lips.chance_correlation(o, voice),
+        "offset ms": float("nan") if r <= chance else lips.offset_ms(o, voice),
+        "voice r": r,
+        "chance r": chance,
         "stillness": lips.stillness(said),
     }
     if phones:

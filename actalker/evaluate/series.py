@@ -51,11 +51,16 @@ def runs(flags: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A measured value and its 90 % interval."""
+    """A measured value and its 90 % interval; of a value that stands alone, the ends are nan."""
 
     value: float
     low: float
     high: float
+
+    @classmethod
+    def alone(cls, value: float) -> "Estimate":
+        """A single measurement, without an interval."""
+        return cls(float(value), float("nan"), float("nan"))
 
     def as_dict(self) -> dict[str, float | None]:
         """For JSON, which knows no nan."""
@@ -65,6 +70,8 @@ class Estimate:
         """The value, and its interval in brackets."""
         if not np.isfinite(self.value):
             return "-"
+        if not np.isfinite(self.low):
+            return f"{self.value:.{digits}f}"
         return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
 
 

@@ -85,7 +85,7 @@ ROWS = (
     Row("voice: background", DOWN, 0.5),
     Row("video: pose error deg", DOWN, 0.3),
     Row("video: lag ms", ZERO, 10),
-    Row("video: blink hit", UP, 0.15),
+    Row("video: blink hit", UP, 0.34),
     Row("video: false blinks/min", DOWN, 8),
     Row("video: mouth follows r", UP, 0.06),
     Row("video: eyes follows r", UP, 0.08),

@@ -45,9 +45,9 @@ def sync_scores(network: torch.nn.Module, frames: Iterable[np.ndarray], samples:
 
         D(k) = mean over i of |lip(i) - sound(i + k)|, |k| <= 15;  Sync-D = min D;  Sync-C = median D - min D
 
-    with sound(i + k) zero beyond the ends. No unit. People reach Sync-C about 6 to 9 and Sync-D about 6 to 8. Fooled
-    by: what was trained against it scores better than people; codecs move it by 0.4 to 1.2; it does not follow
-    what viewers prefer. InputError: the frames are no such crop, or too few.
+    with sound(i + k) zero beyond the ends. No unit. Papers report 3 to 9 for Sync-C and 6 to 11 for Sync-D, of results
+    that look alike. Fooled by: what was trained against it scores better than people; codecs move it by 0.4 to 1.2; it
+    does not follow what viewers prefer. InputError: the frames are no such crop, or too few.
     """
     lips = _lip_features(network, frames)
     sound = _sound_features(network, mfcc(np.round(samples * 32767)))

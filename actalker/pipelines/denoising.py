@@ -47,7 +47,10 @@ def denoise(network: MotionDenoiser, request: Request, measured: Measured, progr
     frames = frame_count(measured.seconds, request.fps)
     direction = direct(request, frames, request.fps)
     own_frames = frame_count(measured.seconds, Fraction(network.config.fps))
-    conditions = [_condition(network, regions, measured, own_frames) for regions in direction.maps]
+    conditions = []
+    for regions in direction.maps:
+        progress("denoising", 0.0)
+        conditions.append(_condition(network, regions, measured, own_frames))
     count = _Count(network, sum(map(bool, conditions)) * _calls(network, request, own_frames), progress)
     values = []
     for one in conditions:

@@ -68,8 +68,8 @@ class EmbeddedPipeline:
         with watch.time("total"):
             with watch.time("measure"):
                 measured = measure(request, progress)
-                sound = attended(lambda: sound_track(request, measured.seconds), progress)
-                portrait = Portrait(measured.photo, measured.face, request.size, measured.masks)
+                sound = attended(lambda: sound_track(request, measured.seconds), progress, 1.0)
+                portrait = attended(lambda: portrait_of(request, measured), progress, 1.0)
             with watch.time("denoise"), recorded() as scans:
                 performance = self.denoise(request, measured, progress)
             pieces = Pieces(out, len(performance.motion), request.fps, sound, chunk, chunk_seconds)
@@ -134,6 +134,11 @@ class EmbeddedPipeline:
             "network_calls": performance.calls,
             "recipe": str(out.with_suffix(".json")),
         }
+
+
+def portrait_of(request: Request, measured: Measured) -> Portrait:
+    """The measured photo, ready to be moved."""
+    return Portrait(measured.photo, measured.face, request.size, measured.masks)
 
 
 def peak_memory_mb() -> int | None:

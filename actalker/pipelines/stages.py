@@ -64,10 +64,9 @@ class Senses:
 
     def __call__(self, request: Request, progress: Progress = silent) -> Measured:
         """Read and measure what the open gates need. Raises InputError for anything that the user can mend."""
-        progress("measuring", 0.0)
-        photo, faces = self.faces(request.photo)
+        photo, faces = self.faces(request.photo, progress)
         face = choose_face(faces, request.face, request.photo.name)
-        masks = masks_of(request, face, photo.shape)
+        masks = attended(lambda: masks_of(request, face, photo.shape), progress)
         opened = ever_open(request)
         speech = self._speech(request, progress) if opened["audio"] else None
         driving = self._driving(request, speech, progress) if opened["video"] else None
@@ -78,9 +77,9 @@ class Senses:
         seconds = speech.seconds if speech else min(driving.seconds, request.until or driving.seconds)
         return Measured(photo, face, len(faces), masks, opened, speech, driving, seconds)
 
-    def faces(self, photo: Path) -> tuple[np.ndarray, list[Face]]:
+    def faces(self, photo: Path, progress: Progress = silent) -> tuple[np.ndarray, list[Face]]:
         """The picture (h, w, 3) uint8 in a file and the faces in it."""
-        return self._once(photo, "faces", lambda: _look_at(photo))
+        return self._once(photo, "faces", lambda: attended(lambda: _look_at(photo), progress))
 
     def heard(self, request: Request, progress: Progress = silent) -> Speech:
         """The speech, of a preview only as far as it goes."""
@@ -152,7 +151,7 @@ def measure(request: Request, progress: Progress = silent) -> Measured:
     return Senses()(request, progress)
 
 
-def attended(work: Callable[[], T], progress: Progress) -> T:
+def attended(work: Callable[[], T], progress: Progress, done: float = 0.0) -> T:
     """The result of `work`, done in a thread while progress is told, so that whoever waits can be stopped by it.
 
     A wait that was stopped does not stop the work, which takes a few seconds at most and is then forgotten.
@@ -161,7 +160,7 @@ def attended(work: Callable[[], T], progress: Progress) -> T:
     future = worker.submit(work)
     worker.shutdown(wait=False)
     while not future.done():
-        progress("measuring", 0.0)
+        progress("measuring", done)
         wait([future], timeout=ATTENTION)
     return future.result()
 

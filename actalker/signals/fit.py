@@ -14,9 +14,10 @@ from actalker.signals.mesh import EYES, LIPS_INNER_LOWER, LIPS_INNER_UPPER, Eye
 from actalker.signals.rig import Rig, head_angles, neck_pivot, procrustes
 from actalker.signals.shapes import GAZE_DOWN, GAZE_RIGHT
 
+LOWER_LIP = [*LIPS_INNER_LOWER[1:-1], *mesh.LIPS_OUTER_LOWER[1:-1]]
 STEADY = [vertex for vertex in mesh.RIGID if vertex not in (*mesh.EARS, *mesh.OVAL_LOWER)]  # the jaw moves the others
 
-# How much the fit trusts each vertex, later lines winning: what shows expression counts more, and depth hardly counts.
+# How much the fit trusts each vertex, later lines winning: what shows expression counts more.
 VERTEX_TRUST = (
     (range(mesh.SKIN_VERTICES), 0.6),
     (mesh.OVAL_UPPER, 0.1),
@@ -26,33 +27,37 @@ VERTEX_TRUST = (
     (LIPS_INNER_UPPER + LIPS_INNER_LOWER, 4.0),
     (mesh.EYE_CONTOURS, 4.0),
 )
-DEPTH_TRUST = 0.12
-RIDGE = 0.3  # of a typical curvature in the region: similar shapes share the work instead of fighting
+# Share that the mesh shows of the lips' sideways and vertical motion; of their depth it shows nothing. Measured like
+# the gains: 0.5 to 0.75 and 1. A fit that expects more reads a mouth that is narrow and pushed forward as an open one.
+SEEN = (0.5, 1.0)
+# By region, a share of a typical curvature in it: similar shapes share the work instead of fighting. Most of
+# mouthFunnel is depth; a whole ridge would leave the gap that it opens to the jaw. mouthLeft shows its jitter most.
+RIDGE = {"mouth": 0.8, "mouthFunnel": 0.4, "mouthLeft": 1.6, "eyes": 0.3, "gaze": 0.3, "brows": 0.3}
 SWEEPS = 60  # of coordinate descent
 
 REST_TOLERANCE = (
     0.4  # a frame whose unrest (open mouth, turned head, narrowed eyes) exceeds the least by less is at rest
 )
-TOUCHING_LIPS, OPEN_LIPS = 0.01, 0.03  # mean gap in face units up to which lips touch, and from which they do not
+STICKING_GAP = 0.045  # face units between the lips: a smaller gap g shows in the mesh as about g^2 / STICKING_GAP
+GAP_SLACK = 0.01  # face units by which the fitted lips may be farther apart than the mesh's
 SHUT = 0.02  # lid gap in face units that the mesh reports for a closed eye
 NARROWEST = 0.55  # a lasting gap below this share of the person's own open eye is a closed eye, not a narrowed one
 OPEN_SECONDS = 1.6  # the lids are compared with their recent open state: blinks are much shorter, smiles longer
 BLINK_SLACK = 0.1  # of a blink's full way, ignored at either end: the mesh trembles
 SQUINT_GAP, WIDE_GAP = 0.034, 0.036  # change of the lid gap in face units at full eyeSquint and eyeWide
 
-# What the mesh tells too faintly, or for headZ too loudly. Measured: three photos were rendered with a clip's motion,
-# and the renderings measured again; a gain is about 1 over the slope of what came back on what went in. It was done
-# with an earlier canonical face and not repeated since.
+# What the mesh tells too faintly. Measured: known motions were rendered on four photos of other people than those that
+# ship, and measured again without gains; a gain is about 1 over the slope of what came back on what went in, of the jaw
+# 0.7, for more would pass what a portrait shows. headZ and the brows, 0.9 and 0.3, get less: much of them is jitter.
 GAINS = {
     "headYaw": 1.3,
     "headPitch": 1.2,
     "headRoll": 1.1,
     "headZ": 0.6,
-    "jawOpen": 1.3,
-    "mouthClose": 1.3,
+    "jawOpen": 1.1,
+    "mouthClose": 1.1,
     "mouthSmileLeft": 1.3,
     "mouthSmileRight": 1.3,
-    "mouthUpperUp": 1.3,
     "browInnerUp": 1.6,
     "browOuterUpLeft": 1.6,
     "browOuterUpRight": 1.6,
@@ -87,14 +92,15 @@ def coefficients(meshes: np.ndarray, fps: float) -> np.ndarray:
     """(t, 38) coefficients of a clip's meshes (t, 478, 3), relative to the person's own neutral face and usual pose."""
     neutral = neutral_shape(Posed.of(meshes, mesh.canonical_face()))
     posed = Posed.of(meshes, neutral)
-    values = fit_expression(posed.shapes, neutral)
+    parted, at_rest = unstick_lips(posed.shapes), unstick_lips(neutral[None])[0]
+    values = fit_expression(parted, at_rest)
     columns = {**lids(posed.shapes, neutral, fps), **head_motion(posed, neutral)}
     columns |= gaze(posed.shapes, neutral, columns["eyeBlinkLeft"] + columns["eyeBlinkRight"])
     for name, column in columns.items():
         values[:, INDEX[name]] = column
     for name, gain in GAINS.items():
         values[:, INDEX[name]] *= gain
-    _seal_lips(values, mouth_gap(posed.shapes))
+    _bound_gap(values, Rig(at_rest), lip_gap(parted))
     shape = slice(0, INDEX["headYaw"])
     values[:, shape] = values[:, shape].clip(-1, 1)
     return values
@@ -106,29 +112,31 @@ def neutral_shape(posed: Posed) -> np.ndarray:
     turned = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
     lid_gap = sum(eye_gap(posed.shapes, eye) for eye in EYES.values())
     narrowed = (1 - lid_gap / np.percentile(lid_gap, 90)).clip(0, None)
-    unrest = mouth_gap(posed.shapes) / 0.1 + turned / 15 + narrowed / 0.5
+    unrest = lip_gap(posed.shapes).clip(0, None) / 0.06 + turned / 15 + narrowed / 0.5
     return np.median(posed.shapes[unrest <= unrest.min() + REST_TOLERANCE], axis=0)
 
 
 def fit_expression(shapes: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     """(t, 38) box-bounded ridge regression of shapes (t, 478, 3) on the neutral face's rig; zero for the head."""
-    trust = np.sqrt(_trust())
-    design = (Rig(neutral).basis * trust).reshape(len(COEFFICIENTS), -1)
+    trust = np.sqrt(_trust())[:, None]
+    design = (Rig(neutral).basis[..., :2] * SEEN * trust).reshape(len(COEFFICIENTS), -1)
     used = np.flatnonzero(design.any(axis=1))
     design = design[used]
-    targets = ((shapes - neutral) * trust).reshape(len(shapes), -1)
+    targets = ((shapes - neutral)[..., :2] * trust).reshape(len(shapes), -1)
     curvature = design @ design.T
-    curvature += RIDGE * np.diag(_typical_in_region(np.diag(curvature), used))
+    curvature += np.diag(_ridge(np.diag(curvature), used))
     lowest = np.array([-1.0 if COEFFICIENTS[i] in SIGNED else 0.0 for i in used])
     values = np.zeros((len(shapes), len(COEFFICIENTS)))
     values[:, used] = _bounded_minimum(curvature, targets @ design.T, lowest)
     return values
 
 
-def _typical_in_region(curvature: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Median of `curvature` (n,) over each coefficient's region, for the coefficients numbered `used` (n,)."""
-    region = np.array([number for number, names in enumerate(REGIONS.values()) for _ in names])[used]
-    return np.array([np.median(curvature[region == own]) for own in region])
+def _ridge(curvature: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """(n,) shares of the median `curvature` (n,) over each coefficient's region, for those numbered `used` (n,)."""
+    names = np.array(COEFFICIENTS)[used]
+    region = np.array([region for region, own in REGIONS.items() for _ in own])[used]
+    typical = np.array([np.median(curvature[region == own]) for own in region])
+    return typical * [RIDGE.get(name, RIDGE[own]) for name, own in zip(names, region, strict=True)]
 
 
 def _bounded_minimum(curvature: np.ndarray, slope: np.ndarray, lowest: np.ndarray) -> np.ndarray:
@@ -142,26 +150,34 @@ def _bounded_minimum(curvature: np.ndarray, slope: np.ndarray, lowest: np.ndarra
 
 
 def _trust() -> np.ndarray:
-    """(478, 3) weight of every coordinate in the fit."""
+    """(478,) weight of every vertex in the fit."""
     weights = np.zeros(mesh.VERTICES)
     for vertices, weight in VERTEX_TRUST:
         weights[list(vertices)] = weight
-    return weights[:, None] * np.array([1, 1, DEPTH_TRUST])
+    return weights
 
 
-def mouth_gap(shapes: np.ndarray) -> np.ndarray:
-    """(t,) mean distance between the inner lips in face units."""
-    apart = shapes[:, list(LIPS_INNER_LOWER[3:-3])] - shapes[:, list(LIPS_INNER_UPPER[3:-3])]
-    return np.linalg.norm(apart, axis=2).mean(axis=1)
+def lip_gap(shapes: np.ndarray) -> np.ndarray:
+    """(t,) mean height between the inner lips of shapes (t, 478, 3) in face units; linear in the shape."""
+    lower, upper = list(LIPS_INNER_LOWER[3:-3]), list(LIPS_INNER_UPPER[3:-3])
+    return (shapes[:, lower, 1] - shapes[:, upper, 1]).mean(axis=1)
 
 
-def _seal_lips(values: np.ndarray, gap: np.ndarray) -> None:
-    """Make lips that touch in the clip touch in `values` (t, 38), in place: mouthClose cancels what the jaw parts."""
-    touching = ((OPEN_LIPS - gap) / (OPEN_LIPS - TOUCHING_LIPS)).clip(0, 1)
-    jaw, close = values[:, INDEX["jawOpen"]], values[:, INDEX["mouthClose"]]
-    close += touching * (jaw - close).clip(0, None)
-    for name in ("mouthLowerDown", "mouthUpperUp", "mouthFunnel"):
-        values[:, INDEX[name]] *= 1 - touching
+def unstick_lips(shapes: np.ndarray) -> np.ndarray:
+    """Shapes (t, 478, 3) whose lower lip is where it was filmed: in the mesh, lips that have just parted stick."""
+    seen = lip_gap(shapes).clip(0, STICKING_GAP)
+    parted = shapes.copy()
+    parted[:, LOWER_LIP, 1] += (np.sqrt(seen * STICKING_GAP) - seen)[:, None]
+    return parted
+
+
+def _bound_gap(values: np.ndarray, rig: Rig, gap: np.ndarray) -> None:
+    """Keep the gap that `values` (t, 38) give the rig between 0 and the `gap` (t,) seen, in place, with mouthClose."""
+    parting = lip_gap(rig.basis)
+    fitted = lip_gap(rig.neutral[None]) + values @ parting
+    bounded = fitted.clip(0, gap.clip(0, None) + GAP_SLACK)
+    close = values[:, INDEX["mouthClose"]] + (bounded - fitted) / parting[INDEX["mouthClose"]]
+    values[:, INDEX["mouthClose"]] = close.clip(0, None)
 
 
 def eye_gap(shapes: np.ndarray, eye: Eye) -> np.ndarray:

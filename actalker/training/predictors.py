@@ -20,7 +20,8 @@ from actalker.signals.audio import RATE, hear
 from actalker.signals.face import Face
 from actalker.signals.media import read_video
 from actalker.signals.mesh import canonical_face
-from actalker.signals.motion import measure_motion
+from actalker.signals.motion import Motion, measure_motion
+from actalker.signals.regions import gates
 from actalker.training.alignment import Recording
 from actalker.training.corpus import FPS
 from actalker.training.visemes import COLUMN, MOUTH
@@ -28,19 +29,23 @@ from actalker.training.visemes import COLUMN, MOUTH
 Predictor = Callable[[np.ndarray], np.ndarray]
 
 
-def sampled(pipeline: EmbeddedPipeline, steps: int, seed: int) -> Predictor:
-    """Denoised motion of the preset "voice" for an average face: (t, 38)."""
-    face = Face.of(canonical_face())
-    request = Request(Path("face"), Path("speech"), regions=PRESETS["voice"], steps=steps, seed=seed)
+def moved(
+    pipeline: EmbeddedPipeline, mode: str, samples: np.ndarray | None, driving: np.ndarray | None, seed: int = 0
+) -> np.ndarray:
+    """Denoised motion (t, 38) of a preset for an average face; samples (n,) at 16 kHz, driving (t, 38) as measured."""
+    speech = None if samples is None else hear(samples)
+    clip = None if driving is None else Motion(driving, float(FPS))
+    given = {name for name, signal in (("audio", speech), ("video", clip)) if signal is not None}
+    request = Request(Path("face"), regions=PRESETS[mode], seed=seed)
+    seconds = speech.seconds if speech else len(driving) / FPS
+    opened, nothing = gates(request.regions, given), np.zeros((1, 1, 3), np.uint8)
+    average = Face.of(canonical_face())
+    return pipeline.denoise(request, Measured(nothing, average, 1, {}, opened, speech, clip, seconds)).motion.values
 
-    def predict(samples: np.ndarray) -> np.ndarray:
-        speech = hear(samples)
-        gates = {"audio": True, "video": False}
-        nothing = np.zeros((1, 1, 3), np.uint8)
-        measured = Measured(nothing, face, 1, {}, gates, speech, None, speech.seconds)
-        return pipeline.denoise(request, measured).motion.values
 
-    return predict
+def sampled(pipeline: EmbeddedPipeline, seed: int) -> Predictor:
+    """Denoised motion of the preset "voice": (t, 38)."""
+    return lambda samples: moved(pipeline, "voice", samples, None, seed)
 
 
 def regressed(pipeline: EmbeddedPipeline) -> Predictor:
@@ -58,9 +63,7 @@ def regressed(pipeline: EmbeddedPipeline) -> Predictor:
     return predict
 
 
-def rendered(
-    pipeline: EmbeddedPipeline, photo: Path, steps: int, seed: int, sounds: Sequence[np.ndarray]
-) -> list[np.ndarray]:
+def rendered(pipeline: EmbeddedPipeline, photo: Path, seed: int, sounds: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Motion measured from the video of the photo saying each sound: (t, 38) each.
 
     The videos are measured as one clip, so that a short one shares what is measured as the neutral face.
@@ -72,7 +75,7 @@ def rendered(
             with tempfile.TemporaryDirectory() as folder:
                 speech, video = Path(folder) / "speech.wav", Path(folder) / "video.mp4"
                 wavfile.write(speech, RATE, samples)
-                pipeline(Request(photo, speech, regions=PRESETS["voice"], steps=steps, seed=seed), video)
+                pipeline(Request(photo, speech, regions=PRESETS["voice"], seed=seed), video)
                 yield from read_video(video, FPS)
 
     values = measure_motion(frames(), FPS, name="the rendered video").values

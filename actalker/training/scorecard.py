@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from actalker.config import Sampling
 from actalker.errors import InputError
 from actalker.evaluate.lips import BILABIALS, opening
 from actalker.pipelines.embedded import EmbeddedPipeline
+from actalker.training import behaviour
 from actalker.training.alignment import Recording, load_recordings
 from actalker.training.corpus import FPS
 from actalker.training.predictors import Predictor, elsewhere, fit_loudness, regressed, rendered, sampled, shuffled
@@ -21,9 +21,8 @@ from actalker.training.voices import HELD_OUT_VOICE, speak
 Samplings = list[list[np.ndarray]]  # a motion for each sound, once or by seeds more often
 Voice = Callable[[list[np.ndarray]], Samplings]
 
-STEPS = (Sampling.steps, 2)  # of the sampler; the first is what users get
 SEEDS = range(5)
-SHIPPED, SHUFFLED = f"{STEPS[0]} steps", "shuffled speech"
+SHIPPED, SHUFFLED = f"as shipped, {len(SEEDS)} seeds", "shuffled speech"
 
 WANTED_REAL = {
     "opening r": ">= 0.76",
@@ -70,7 +69,7 @@ log = logging.getLogger(__name__)
 def score_checkpoint(
     checkpoint: Path | None = None, talking: Sequence[Path] = (), photo: Path | None = None
 ) -> list[Section]:
-    """Sections for aligned recordings, the held-out voice and each talking clip.
+    """Sections for aligned recordings, the held-out voice, each talking clip, two signals at once and one alone.
 
     With a `photo`, real speech is also scored on videos of it. InputError: something that is needed is missing.
     """
@@ -90,13 +89,14 @@ def score_checkpoint(
     for clip in clips:
         log.info("predicting %s by:", clip.name)
         sections.append(_lips(clip, _said(everything, [clip.samples]), heard[SHIPPED][0]))
-    return sections
+    log.info("voices beside clips, and a voice alone")
+    return [*sections, behaviour.control(pipeline, real), behaviour.alone(pipeline, real)]
 
 
 def _model(pipeline: EmbeddedPipeline) -> dict[str, Voice]:
     """The model's ways to speak."""
-    voices = {f"{steps} steps": _each([sampled(pipeline, steps, seed) for seed in SEEDS]) for steps in STEPS}
-    return voices | {"regression head": _each([regressed(pipeline)])}
+    shipped = _each([sampled(pipeline, seed) for seed in SEEDS])
+    return {SHIPPED: shipped, "regression head": _each([regressed(pipeline)])}
 
 
 def _each(predictors: Sequence[Predictor]) -> Voice:
@@ -105,9 +105,9 @@ def _each(predictors: Sequence[Predictor]) -> Voice:
 
 def _video(pipeline: EmbeddedPipeline, photo: Path) -> dict[str, Voice]:
     """Video of one seed, and for comparison the motion of that seed."""
-    steps, seed = STEPS[0], SEEDS[0]
-    video = {f"seed {seed} on video": lambda sounds: [rendered(pipeline, photo, steps, seed, sounds)]}
-    return {f"seed {seed} alone": _each([sampled(pipeline, steps, seed)])} | video
+    seed = SEEDS[0]
+    video = {f"seed {seed} on video": lambda sounds: [rendered(pipeline, photo, seed, sounds)]}
+    return {f"seed {seed} alone": _each([sampled(pipeline, seed)])} | video
 
 
 def _said(voices: dict[str, Voice], sounds: list[np.ndarray]) -> dict[str, Samplings]:
