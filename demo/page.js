@@ -2,12 +2,23 @@
 (() => {
     const find = selector => document.querySelector(selector);
 
-    // For those who hear the page: its language, and the names of thumbnails, which are their files' names.
+    // For those who hear the page: its language, and names for what Gradio leaves without one or names otherwise than
+    // it shows. Thumbnails have their files' names, and pictures their labels.
     const name = () => {
         const title = find('[data-language]');
         if (title) document.documentElement.lang = title.dataset.language;
         for (const image of document.querySelectorAll('[id$=-examples] img:not([alt]), [id$=-examples] img[alt=""]'))
             image.alt = decodeURIComponent(image.src.split('/').pop().replace(/[.].*/, ''));
+        for (const empty of document.querySelectorAll('[aria-label="Empty value"]:not([role])')) empty.setAttribute('role', 'img');
+        for (const drop of document.querySelectorAll('div.image-container[aria-label]:not([role])')) drop.setAttribute('role', 'group');
+        for (const button of document.querySelectorAll('button.upload-container[aria-label]')) button.removeAttribute('aria-label');
+        for (const frame of document.querySelectorAll('button > .image-frame')) {
+            const label = frame.closest('.block')?.querySelector('[data-testid="block-label"]')?.innerText.trim();
+            if (label && frame.parentElement.ariaLabel !== label) frame.parentElement.ariaLabel = label;
+        }
+        for (const speed of document.querySelectorAll('button.playback[aria-label^="Adjust"]')) {
+            speed.setAttribute('aria-label', `${speed.innerText.trim()}: ${speed.getAttribute('aria-label')}`);
+        }
     };
 
     // A recipe that is dropped anywhere goes to its button.

@@ -174,6 +174,10 @@ def _connect(studio: Studio, tab: gradio.Tab, sources: Sources, plan: Plan, mask
     def begun(photo: str | None, face: float, base: Base | None) -> tuple:
         return base_for(runner, photo, base), canvas(runner, photo, face, [])
 
+    def unpainted(photo: str | None, face: float, base: Base | None, _strokes: object, *chosen: object) -> tuple:
+        """As `changed`, but without the strokes, which the browser may not have cleared yet."""
+        return changed(photo, face, base, None, *chosen)
+
     def opened(photo: str | None, face: float, editor: dict | None) -> object:
         """An editor that got its picture while it was hidden may not show it."""
         return gradio.skip() if strokes_in(editor) else canvas(runner, photo, face, [])
@@ -185,7 +189,7 @@ def _connect(studio: Studio, tab: gradio.Tab, sources: Sources, plan: Plan, mask
     anew = gradio.on(new, trigger_mode="always_last", **begin)
     reset = drawn.reset.click(lambda: None, None, masks.base, **QUIET).then(**begin)
     for event in (anew, reset):
-        event.then(changed, inputs, shown, **QUIET)
+        event.then(unpainted, inputs, shown, **QUIET)
     changes = [widget.change for widget in (*plan.masks.values(), *plan.regions.values())]
     changes += [masks.editor.input, masks.editor.clear]  # its change event comes late, or with the next stroke only
     gradio.on(changes, changed, inputs, shown, trigger_mode="always_last", **QUIET)

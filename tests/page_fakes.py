@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import demo
 from actalker import config, pipelines
@@ -130,3 +131,28 @@ def served(runner: Runner, **place: object) -> Iterator[str]:
 
 
 NO_FACE = InputError("No face was found in any frame of the clip; use a clip that shows a face.")
+
+
+def written(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    return str(path)
+
+
+def _plain(path: Path, size: tuple[int, int]) -> str:
+    Image.new("RGB", size, "gray").save(path)
+    return str(path)
+
+
+BAD_PHOTOS = {
+    "empty": lambda folder: written(folder / "empty.jpg", b""),
+    "not what its name says": lambda folder: written(folder / "text.jpg", b"I am not a photo."),
+    "three pixels": lambda folder: _plain(folder / "tiny.png", (3, 3)),
+    "no face": lambda folder: _plain(folder / "wall.png", (200, 200)),
+    "gone": lambda folder: str(folder / "gone.png"),
+}
+
+BAD_RECORDINGS = {
+    "empty": lambda folder: written(folder / "empty.mp4", b""),
+    "not what its name says": lambda folder: written(folder / "text.mp4", b"I am no recording, and no video either."),
+    "gone wrong": lambda folder: written(folder / "half.mp4", write_tone(folder / "whole.mp4").read_bytes()[:900]),
+}

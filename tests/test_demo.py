@@ -14,8 +14,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from page_fakes import FRAMES, NO_FACE, PHOTO, ROOT, QuickPipeline, quick_runner, served, widget_values, write_tone
-from PIL import Image
+from page_fakes import (
+    BAD_PHOTOS,
+    FRAMES,
+    NO_FACE,
+    PHOTO,
+    ROOT,
+    QuickPipeline,
+    quick_runner,
+    served,
+    widget_values,
+    write_tone,
+    written,
+)  # fmt: skip
 
 import app
 import demo
@@ -57,18 +68,6 @@ def studio(runner):
 @pytest.fixture(scope="module")
 def tone(tmp_path_factory):
     return str(write_tone(tmp_path_factory.mktemp("media") / "a voice.mp4"))
-
-
-@pytest.fixture(scope="module")
-def two_faces(tmp_path_factory):
-    """The astronaut, and to the right of her the same at half the size."""
-    one = Image.open(PHOTO).convert("RGB").resize((512, 512))
-    both = Image.new("RGB", (768, 512), "gray")
-    both.paste(one, (0, 0))
-    both.paste(one.resize((256, 256)), (512, 200))
-    path = tmp_path_factory.mktemp("photos") / "two.png"
-    both.save(path)
-    return str(path)
 
 
 def request(tone: str) -> pipelines.Request:
@@ -190,25 +189,6 @@ def test_the_mask_picture_follows_grow_and_the_sources(runner):
     assert news.mask_picture(runner, None, 1, config.PRESETS["joint"], {}) is None
 
 
-def _written(path: Path, content: bytes) -> str:
-    path.write_bytes(content)
-    return str(path)
-
-
-def _picture(path: Path, size: tuple[int, int]) -> str:
-    Image.new("RGB", size, "gray").save(path)
-    return str(path)
-
-
-BAD_PHOTOS = {
-    "empty": lambda folder: _written(folder / "empty.jpg", b""),
-    "not what its name says": lambda folder: _written(folder / "text.jpg", b"I am not a photo."),
-    "three pixels": lambda folder: _picture(folder / "tiny.png", (3, 3)),
-    "no face": lambda folder: _picture(folder / "wall.png", (200, 200)),
-    "gone": lambda folder: str(folder / "gone.png"),
-}
-
-
 @pytest.mark.parametrize("kind", BAD_PHOTOS)
 def test_a_bad_photo_gets_one_sentence_at_its_field(studio, pipeline, tone, tmp_path, kind):
     photo = BAD_PHOTOS[kind](tmp_path)
@@ -223,7 +203,7 @@ def test_a_bad_photo_gets_one_sentence_at_its_field(studio, pipeline, tone, tmp_
 @pytest.mark.parametrize("name", ["speech", "driving"])
 @pytest.mark.parametrize("content", [b"", b"I am no recording, and no video either."])
 def test_a_bad_recording_gets_one_sentence_at_its_field(studio, pipeline, tmp_path, name, content):
-    values = widget_values(photo=str(PHOTO), **{name: _written(tmp_path / "file.mp4", content)})
+    values = widget_values(photo=str(PHOTO), **{name: written(tmp_path / "file.mp4", content)})
     *_, step = tab_animate.create(studio, "me", values)
     assert set(step.notes) == {name}
     _assert_one_sentence(step.notes[name])
@@ -548,7 +528,7 @@ def test_photos_are_not_decoded_before_our_own_check(blocks, tmp_path):
     from gradio.data_classes import FileData
 
     photo = next(block for block in blocks.blocks.values() if getattr(block, "elem_id", None) == "photo")
-    text = _written(tmp_path / "text.jpg", b"I am not a photo.")
+    text = written(tmp_path / "text.jpg", b"I am not a photo.")
     assert photo.preprocess(FileData(path=text)) == text
 
 
