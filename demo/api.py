@@ -23,8 +23,8 @@ def publish(studio: Studio) -> None:
 
     def animate(
         photo: FileData,
-        speech: FileData | None = None,
-        driving: FileData | None = None,
+        speech: FileData = None,
+        driving: FileData = None,
         preset: str = "",
         regions: str = "",
         size: int = 512,

@@ -127,7 +127,6 @@ TEXTS = {
     "status.stopped": "已停止，没有保留任何内容。",
     "status.faulty": "还不能生成视频：请看红色提示。",
     "status.broken": "生成时出了问题，已记录；请换其他文件再试。",
-    "status.busy": "排队的人太多，请一分钟后再试。",
     # Facts
     "facts": "信息",
     "facts.length": "长度",

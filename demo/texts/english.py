@@ -128,7 +128,6 @@ TEXTS = {
     "status.stopped": "Stopped. Nothing was kept.",
     "status.faulty": "The video cannot be made yet: see the notes in red.",
     "status.broken": "Something broke while the video was made, and was noted; try other files.",
-    "status.busy": "Too many people are waiting; try again in a minute.",
     # Facts
     "facts": "Facts",
     "facts.length": "Length",
