@@ -1,4 +1,4 @@
-"""Opens the page: python app.py [--host 127.0.0.1] [--port 7860]."""
+"""Opens the page: python app.py [--host 127.0.0.1] [--port 7860] [--root-path /studio] [--auth me:secret] [--mcp]."""
 
 import argparse
 import logging
@@ -21,12 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="actalker-") as folder:
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read by gradio when it is imported
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "uploads")
-        _serve(Path(folder) / "visitors", options.host, options.port)
+        _serve(Path(folder) / "visitors", options)
 
 
-def _serve(work: Path, host: str, port: int) -> None:
+def _serve(work: Path, options: argparse.Namespace) -> None:
     import demo
-    from demo.hosting import serve
+    from demo.hosting import Place, serve
     from demo.runner import Runner
 
     runner = Runner(work)
@@ -34,7 +34,7 @@ def _serve(work: Path, host: str, port: int) -> None:
     runner.keep_clean()
     page = demo.build(runner)
     try:
-        log.info("The page is open at %s (stop it with Ctrl+C).", serve(page, runner.work, host, port))
+        log.info("The page is open at %s (stop it with Ctrl+C).", serve(page, runner.work, Place(**vars(options))))
         page.block_thread()
     finally:
         runner.close()
@@ -47,7 +47,16 @@ def _parser() -> argparse.ArgumentParser:
     port = int(os.environ.get("GRADIO_SERVER_PORT", "7860"))
     parser.add_argument("--host", default=host, help="where to listen; 0.0.0.0 lets other machines in (%(default)s)")
     parser.add_argument("--port", type=int, default=port, help="port to listen at (%(default)s)")
+    parser.add_argument("--root-path", help="where a proxy shows the page, /studio for example")
+    parser.add_argument("--auth", type=_people, help="who may come in: name:password, several with commas between")
+    parser.add_argument("--mcp", action="store_true", help="be a server of the Model Context Protocol, too")
     return parser
+
+
+def _people(text: str) -> str:
+    if not all(name and password for name, _, password in (pair.partition(":") for pair in text.split(","))):
+        raise argparse.ArgumentTypeError("give name:password, several with commas between")
+    return text
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """How the page is served: limits, refusals, and nothing that a visitor of a face app would not want."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import gradio
 from gradio import processing_utils
@@ -8,11 +10,13 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from demo import theme
+
 REFUSED = ("process_recording", "vibe-edit", "/monitoring")  # unqueued ffmpeg runs, code editing, visitor statistics
 LARGEST_UPLOAD = "200mb"
 LONGEST_QUEUE = 32
-STYLE = Path(__file__).with_name("style.css")
-FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
+UPLOADED = "/gradio_api/file="
+EXAMPLES = Path(__file__).parents[1] / "assets"
 
 
 class BlockRoutes:
@@ -29,13 +33,32 @@ class BlockRoutes:
             await self.app(scope, receive, send)
 
 
-def serve(blocks: gradio.Blocks, work: Path, host: str, port: int) -> str:
-    """Listen at host and port in the background; returns the address. Of files, only uploads and `work` are served."""
+@dataclass(frozen=True)
+class Place:
+    """Where the page listens and who may come in: `auth` is name:password, `root_path` where a proxy shows the page."""
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    root_path: str | None = None
+    auth: str | None = None
+    mcp: bool = False
+
+    @property
+    def people(self) -> list[tuple[str, str]] | None:
+        """Who may come in; None: everybody."""
+        return [tuple(pair.split(":", 1)) for pair in self.auth.split(",")] if self.auth else None
+
+
+def serve(blocks: gradio.Blocks, work: Path, place: Place) -> str:
+    """Listen in the background; returns the address. Of files, only uploads, the examples and `work` are served."""
     _refuse_addresses()
     blocks.queue(max_size=LONGEST_QUEUE)
     _, address, _ = blocks.launch(
-        server_name=host,
-        server_port=port,
+        server_name=place.host,
+        server_port=place.port,
+        root_path=place.root_path,
+        auth=place.people,
+        mcp_server=place.mcp,
         prevent_thread_lock=True,
         quiet=True,
         share=False,
@@ -47,49 +70,27 @@ def serve(blocks: gradio.Blocks, work: Path, host: str, port: int) -> str:
         pwa=False,
         ssr_mode=False,
         strict_cors=True,
-        allowed_paths=[str(work)],
+        allowed_paths=[str(work), str(EXAMPLES)],
         app_kwargs={"middleware": [Middleware(BlockRoutes)], "docs_url": None, "redoc_url": None, "openapi_url": None},
-        theme=calm_theme(),
-        css_paths=[STYLE],
+        theme=theme.calm_theme(),
+        css_paths=[theme.STYLE],
+        head=theme.head(),
     )
     return address
 
 
-def calm_theme() -> gradio.themes.Base:
-    """Quiet colours, system fonts (nothing is fetched from elsewhere), soft corners."""
-    theme = gradio.themes.Base(
-        primary_hue="teal",
-        secondary_hue="teal",
-        neutral_hue="slate",
-        radius_size="lg",
-        font=FONTS,
-        font_mono=("ui-monospace", "Menlo", "Consolas", "monospace"),
-    )
-    return theme.set(
-        body_background_fill="*neutral_100",
-        body_background_fill_dark="*neutral_950",
-        body_text_color="*neutral_800",
-        body_text_color_subdued="*neutral_600",
-        body_text_color_subdued_dark="*neutral_300",
-        block_background_fill="white",
-        block_border_color="*neutral_200",
-        block_label_text_color="*neutral_700",
-        block_title_text_color="*neutral_800",
-        block_title_text_weight="600",
-        block_info_text_color="*neutral_600",
-        button_primary_background_fill="*primary_700",
-        button_primary_background_fill_hover="*primary_800",
-        button_primary_background_fill_dark="*primary_700",
-        button_primary_text_color="white",
-        slider_color="*primary_700",
-        checkbox_background_color_selected="*primary_700",
-    )
-
-
 def _refuse_addresses() -> None:
-    """Gradio fetches a web address that an API caller sends in place of a file, without a limit. This page does not."""
+    """Gradio fetches a web address that an API caller sends in place of a file, without a limit. This page does not.
+
+    The address of a file that was uploaded here is no more than its name, and is taken as that: nothing is fetched.
+    """
 
     async def refused(url: str, cache_dir: str) -> str:  # noqa: ARG001
-        raise gradio.Error("Web addresses are not accepted; upload the file itself.", print_exception=False)
+        uploads = Path(processing_utils.get_upload_folder()).resolve()
+        _, _, name = unquote(urlsplit(url).path).partition(UPLOADED)
+        file = Path(name).resolve() if name else None
+        if file is None or not file.is_relative_to(uploads) or not file.is_file():
+            raise gradio.Error("Web addresses are not accepted; upload the file itself.", print_exception=False)
+        return str(file)
 
     processing_utils.async_ssrf_protected_download = refused

@@ -2,31 +2,35 @@
 
 import hashlib
 import hmac
-import json
 import logging
-import os
 import secrets
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
 from actalker import pipelines
 from actalker.errors import InputError
+from actalker.pipelines.check import Findings, look
+from actalker.pipelines.stages import Measured, Senses
+from demo.cards import lent
 
 LONGEST_JOB = 1800.0  # seconds of work that one request may take
 KEPT = 3600  # seconds that a result stays on disk
 SWEEP_EVERY = 300  # seconds between two looks for old results
 TICK = 0.25  # seconds between two updates of the page
+AHEAD = "ahead"  # what is kept of a visitor while files are measured ahead
 STOPPING = "stopping"  # the stage of a request that was cancelled and has not noticed yet
 FILES_REMEMBERED = 24
+MEASURED = 12  # things that were measured: pictures, voices, clips
+LEAST_SHARE, LEAST_SPENT = 0.05, 0.5  # of a stage, and seconds of it, before its end is foretold
 
 T = TypeVar("T")
 
@@ -35,30 +39,82 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Update:
-    """Where a running request is: its stage, the share of the stage that is done, and how many requests are ahead."""
+    """Where a running job is: its stage, the share of it that is done, and how many jobs are ahead.
+
+    `left` is how many seconds its stage will take still, once that can be told; `pieces` is what can be played already.
+    """
 
     stage: str
     done: float
     ahead: int
+    left: float | None = None
+    pieces: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True)
-class Result:
-    """A finished video, its recipe, and the facts about it."""
+class Ears:
+    """What measures every file once, for all visitors, one thread at a time.
 
-    video: Path
-    recipe: Path
-    info: dict
+    Files may be measured ahead, before their visitor asks for a video; that gives way to what others are waiting for.
+    """
+
+    def __init__(self) -> None:
+        self._senses = Senses(MEASURED)
+        self._lock = threading.Lock()
+        self._ahead: tuple[str, threading.Event] = "", threading.Event()
+
+    def measure(self, request: pipelines.Request, progress: pipelines.Progress, visitor: str) -> Measured:
+        """Measure a request's files. `progress` is called while this waits, so that it can end the wait."""
+        with self._turn(visitor, lambda: progress("measuring", 0.0)):
+            return self._senses(request, progress)
+
+    def look(self, request: pipelines.Request, visitor: str) -> Findings:
+        """What is in a request's files and what a run will take, as far as can be told at once."""
+        with self._turn(visitor, lambda: None):
+            return look(request, self._senses)
+
+    def measure_ahead(self, request: pipelines.Request, visitor: str, left: threading.Event) -> None:
+        """Measure a request's files now, unless the visitor has `left` or another needs the turn."""
+
+        def wanted(_stage: str = "", _done: float = 0.0) -> None:
+            if left.is_set():
+                raise pipelines.Cancelled
+
+        with suppress(InputError, pipelines.Cancelled), self._turn(visitor, wanted):
+            self._ahead = visitor, left
+            try:
+                self._senses(request.checked(), wanted)
+            finally:
+                self._ahead = "", threading.Event()
+
+    @contextmanager
+    def _turn(self, visitor: str, wait: Callable[[], None]) -> Iterator[None]:
+        """One at a time. What is measured ahead for somebody else is given up."""
+        while not self._lock.acquire(timeout=TICK / 5):
+            whose, stop = self._ahead
+            if whose != visitor:
+                stop.set()
+            wait()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
 
 @dataclass(eq=False)
-class _Job:
-    request: pipelines.Request
+class Job:
+    """One piece of work for a visitor, in a folder of its own. `measure` measures files that may be known already."""
+
+    work: "Work"
     folder: Path
+    measure: Callable[[pipelines.Request, pipelines.Progress], Measured]
     stop: threading.Event = field(default_factory=threading.Event)
+    abandoned: threading.Event = field(default_factory=threading.Event)
     stage: str = ""
     done: float = 0.0
+    since: float = 0.0  # when the stage began
     deadline: float = float("inf")
+    pieces: tuple[Path, ...] = ()
+    news: threading.Event = field(default_factory=threading.Event)  # something that cannot wait for the next tick
 
     def report(self, stage: str, done: float) -> None:
         """Take note of the pipeline's progress, and stop it when the visitor left or its time is over."""
@@ -69,7 +125,23 @@ class _Job:
             raise InputError(
                 f"The work took longer than {minutes:.0f} minutes and was stopped; use a shorter recording."
             )
+        if stage != self.stage:
+            self.since = time.monotonic()
         self.stage, self.done = stage, done
+
+    def play(self, piece: Path) -> None:
+        """Take note of a piece that can be played while the rest is made."""
+        self.pieces = (*self.pieces, piece)
+        self.news.set()
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the stage ends, at the pace it has had so far; None before a pace is known."""
+        spent = time.monotonic() - self.since
+        return None if self.done < LEAST_SHARE or spent < LEAST_SPENT else spent * (1 - self.done) / self.done
+
+
+Work = Callable[[Callable, Job], T]  # pipeline, job -> what the visitor gets
 
 
 class Runner:
@@ -79,8 +151,13 @@ class Runner:
         self._work = work
         self._load = load or pipelines.load
         self._pipeline: Callable | None = None
+        self._loading = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
-        self._line: list[_Job] = []
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="stills")
+        self._on_card = lent(_run)
+        self._ears = Ears()
+        self._line: list[Job] = []
+        self._kept: dict[tuple[str, str], tuple[float, object]] = {}
         self._lock = threading.Lock()
         self._secret = secrets.token_bytes(16)
         self._remember = lru_cache(FILES_REMEMBERED)(lambda look, file, _changed: look(file))
@@ -102,32 +179,69 @@ class Runner:
         """What `look` finds in a file, remembered for the files that were looked at last."""
         return self._remember(look, file, file.stat().st_mtime_ns if file.exists() else 0)
 
-    def run(self, request: pipelines.Request, visitor: str) -> Iterator[Update | Result]:
-        """Yield updates, then the result. Closing the iterator stops the work. Raises InputError and Cancelled.
+    def run(self, work: Work, visitor: str) -> Iterator[Update | T]:
+        """Yield updates, then what the work returns. Closing the iterator stops it. Raises InputError and Cancelled.
 
-        Of a request that was cancelled, what was rendered is the result, if it is long enough for one: its info says
-        "cancelled". Else Cancelled is raised.
+        Of a video that was cancelled, what was rendered is returned if it is long enough; else Cancelled is raised.
         """
-        job = _Job(request, self.folder(visitor) / secrets.token_hex(16))
+        job = self._job(work, visitor)
         with self._lock:
             self._line.append(job)
         future = self._worker.submit(self._do, job)
+        future.add_done_callback(lambda _: job.news.set())
         try:
             while not future.done():
                 if job.stop.is_set() and future.cancel():
                     raise pipelines.Cancelled
                 stage = STOPPING if job.stop.is_set() else job.stage
-                yield Update(stage, job.done, self._ahead(job))
-                wait([future], timeout=TICK)
+                yield Update(stage, job.done, self._ahead(job), job.left, job.pieces)
+                job.news.wait(TICK)
+                job.news.clear()
             yield future.result()
         finally:
+            if not future.done():
+                job.abandoned.set()
             job.stop.set()
             if future.cancel() or future.cancelled():
                 self._leave_line(job)
 
+    def aside(self, work: Work, visitor: str) -> T:
+        """What a small piece of work returns, which need not wait for the videos of others."""
+        job = self._job(work, visitor)
+        return self._aside.submit(lambda: work(self._loaded(), job)).result()
+
+    def look(self, request: pipelines.Request, visitor: str) -> Findings:
+        """What a request's files hold and what its run will take; its files are then measured ahead."""
+        found, left = self._ears.look(request, visitor), threading.Event()
+        self._leave_ahead(visitor)
+        if not found.faults:
+            self.keep(visitor, AHEAD, left)
+            self._aside.submit(self._ears.measure_ahead, request, visitor, left)
+        return found
+
+    def keep(self, visitor: str, what: str, thing: T) -> T:
+        """Hold on to a visitor's last thing of a kind, for as long as files are kept; returns it."""
+        with self._lock:
+            self._kept[what, self.folder_name(visitor)] = time.time(), thing
+        return thing
+
+    def last(self, visitor: str, what: str) -> object | None:
+        """A visitor's last thing of a kind."""
+        with self._lock:
+            return self._kept.get((what, self.folder_name(visitor)), (0.0, None))[1]
+
+    def folder_name(self, visitor: str) -> str:
+        """A name for the visitor that cannot be guessed from the visitor's own."""
+        return hmac.new(self._secret, visitor.encode(), hashlib.sha256).hexdigest()[:32]
+
     def folder(self, visitor: str) -> Path:
         """The private folder of a visitor. Its name cannot be guessed from the visitor's own name."""
-        return self.work / hmac.new(self._secret, visitor.encode(), hashlib.sha256).hexdigest()[:32]
+        return self.work / self.folder_name(visitor)
+
+    def files(self, visitor: str) -> list[Path]:
+        """The visitor's own files that jobs have kept, newest first."""
+        found = [file for file in self.folder(visitor).rglob("*") if file.is_file()]
+        return sorted(found, key=lambda file: -file.stat().st_mtime)
 
     def cancel(self, visitor: str) -> None:
         """Stop what a visitor has running or waiting; nobody else's work is touched."""
@@ -140,12 +254,17 @@ class Runner:
     def forget(self, visitor: str) -> None:
         """Stop what a visitor has running and delete the visitor's files."""
         self.cancel(visitor)
+        self._leave_ahead(visitor)
+        name = self.folder_name(visitor)
+        with self._lock:
+            self._kept = {key: kept for key, kept in self._kept.items() if key[1] != name}
         shutil.rmtree(self.folder(visitor), ignore_errors=True)
 
     def sweep(self, older_than: float = KEPT) -> None:
         """Delete results that are older than so many seconds, and folders that they leave empty."""
         with self._lock:
             busy = {job.folder for job in self._line}
+            self._kept = {key: kept for key, kept in self._kept.items() if time.time() - kept[0] <= older_than}
         for visitor in self.work.iterdir():
             with suppress(OSError):  # the visitor was forgotten meanwhile, or something new lies in the folder
                 for folder in visitor.iterdir():
@@ -165,7 +284,18 @@ class Runner:
         with self._lock:
             for job in self._line:
                 job.stop.set()
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._worker, self._aside):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _job(self, work: Work, visitor: str) -> Job:
+        folder = self.folder(visitor) / secrets.token_hex(16)
+        return Job(work, folder, lambda request, progress: self._ears.measure(request, progress, visitor))
+
+    def _leave_ahead(self, visitor: str) -> None:
+        """Give up what is measured ahead for a visitor."""
+        left = self.last(visitor, AHEAD)
+        if left is not None:
+            left.set()
 
     def _sweep_for_ever(self) -> None:
         while True:
@@ -176,76 +306,41 @@ class Runner:
                 log.exception("Old results could not be deleted; the next look follows.")
 
     def _loaded(self) -> Callable:
-        """The pipeline. Only the worker's thread calls this, so it is loaded once."""
-        if self._pipeline is None:
-            self._pipeline = self._load("embedded")
-        return self._pipeline
+        """The pipeline, loaded once."""
+        with self._loading:
+            if self._pipeline is None:
+                self._pipeline = self._load("embedded")
+            return self._pipeline
 
-    def _do(self, job: _Job) -> Result:
+    def _do(self, job: Job) -> object:
         try:
             if job.stop.is_set():
                 raise pipelines.Cancelled
             job.deadline = time.monotonic() + LONGEST_JOB
-            return _made(self._loaded(), job)
+            job.folder.mkdir(parents=True, mode=0o700)
+            pipeline = self._loaded()
+            run = self._on_card if getattr(pipeline, "needs_gpu", False) else _run
+            return run(job.work, pipeline, job)
         except BaseException:
-            shutil.rmtree(job.folder, ignore_errors=True)
+            job.abandoned.set()
             raise
         finally:
+            if job.abandoned.is_set():
+                shutil.rmtree(job.folder, ignore_errors=True)
             self._leave_line(job)
 
-    def _ahead(self, job: _Job) -> int:
+    def _ahead(self, job: Job) -> int:
         with self._lock:
             return self._line.index(job) if job in self._line else 0
 
-    def _leave_line(self, job: _Job) -> None:
+    def _leave_line(self, job: Job) -> None:
         with self._lock:
             if job in self._line:
                 self._line.remove(job)
 
 
-def _made(pipeline: Callable, job: _Job) -> Result:
-    """Run the pipeline in the job's folder, on links to the visitor's files, so that nobody deletes them meanwhile."""
-    job.folder.mkdir(parents=True, mode=0o700)
-    files = {role: getattr(job.request, role) for role in ("photo", "speech", "driving")}
-    files = {role: file for role, file in files.items() if file is not None}
-    names = _names(files.values())
-    links = {role: _linked(file, job.folder / role / names[file]) for role, file in files.items()}
-    request = replace(job.request, **links)
-    out = job.folder / "talking.mp4"
-    info = pipeline(request, out, job.report)
-    recipe = out.with_suffix(".json")
-    _name_files_only(recipe)
-    return Result(out, recipe, info)
-
-
-def _names(files: Iterable[Path]) -> dict[Path, str]:
-    """Each file's own name; a file whose name another one has taken gets a number, so that both fit in one folder."""
-    names: dict[Path, str] = {}
-    for file in dict.fromkeys(files):
-        name, number = file.name, 1
-        while name.casefold() in map(str.casefold, names.values()):
-            number += 1
-            name = f"{file.stem}-{number}{file.suffix}"
-        names[file] = name
-    return names
-
-
-def _linked(source: Path, target: Path) -> Path:
-    """`target`, now the visitor's file `source`: a link where the disk can, else a copy."""
-    target.parent.mkdir()
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-    return target
-
-
-def _name_files_only(recipe: Path) -> None:
-    """Leave the folders of this machine out of a recipe that is taken home: it works beside the visitor's own files."""
-    content = json.loads(recipe.read_text())
-    for entry in content["media"].values():
-        entry["path"] = Path(entry["path"]).name
-    recipe.write_text(json.dumps(content, indent=2) + "\n")
+def _run(work: Work, pipeline: Callable, job: Job) -> object:
+    return work(pipeline, job)
 
 
 def _age(folder: Path) -> float:

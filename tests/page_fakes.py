@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import demo
 from actalker import config, pipelines
 from actalker.errors import InputError
 from actalker.pipelines.recipe import write_recipe
 from actalker.signals import media
-from demo import panels
-from demo.hosting import serve
+from actalker.signals.motion import Motion
+from demo import wishes
+from demo.hosting import Place, serve
 from demo.runner import Runner
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +35,15 @@ class QuickPipeline:
         self.keeps = False  # whether what was rendered before cancelling is long enough
         self.fault: Exception | None = None
 
-    def __call__(self, request: pipelines.Request, out: Path, progress: Callable[[str, float], None]) -> dict:
+    def __call__(
+        self,
+        request: pipelines.Request,
+        out: Path,
+        progress: Callable[[str, float], None],
+        motion_out: Path | None = None,
+        measure: Callable | None = None,  # noqa: ARG002
+        chunk: Callable[[Path], None] | None = None,  # noqa: ARG002
+    ) -> dict:
         self.requests.append(request)
         request = request.checked()
         for stage in ("measuring", "denoising"):
@@ -43,6 +53,8 @@ class QuickPipeline:
             raise self.fault
         cancelled = self._write(out, request, progress)
         write_recipe(out.with_suffix(".json"), request, {})
+        if motion_out:
+            Motion(np.zeros((FRAMES, len(config.COEFFICIENTS)), np.float32), float(request.fps)).save(motion_out)
         return {
             "seconds": FRAMES / float(request.fps),
             "frames": FRAMES,
@@ -84,11 +96,11 @@ def quick_runner(work: Path, pipeline: QuickPipeline) -> Runner:
 
 def widget_values(**given: object) -> dict[str, object]:
     """The widgets' values by name as the page starts with them, but for those given."""
-    settings = {name: panels.REQUEST[name].default for name in (*panels.MASK_WORDS, *panels.SETTING_WORDS)}
+    settings = {name: wishes.REQUEST[name].default for name in (*wishes.MASKS, *wishes.SETTINGS)}
     return {
-        **dict.fromkeys(panels.FILES),
+        **dict.fromkeys(wishes.FILES),
         "face": 1,
-        **config.PRESETS[panels.FIRST_PRESET],
+        **config.PRESETS[wishes.FIRST_PRESET],
         **settings,
         "fps": 25.0,
         **given,
@@ -105,17 +117,42 @@ def write_tone(path: Path, seconds: float = 1.0, loudness: float = 0.3) -> Path:
 
 
 @contextmanager
-def served(runner: Runner) -> Iterator[str]:
+def served(runner: Runner, **place: object) -> Iterator[str]:
     """The page at an address of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     page = demo.build(runner)
     try:
-        yield serve(page, runner.work, "127.0.0.1", port)
+        yield serve(page, runner.work, Place(port=port, **place))
     finally:
         page.close()
         runner.close()
 
 
 NO_FACE = InputError("No face was found in any frame of the clip; use a clip that shows a face.")
+
+
+def written(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    return str(path)
+
+
+def _plain(path: Path, size: tuple[int, int]) -> str:
+    Image.new("RGB", size, "gray").save(path)
+    return str(path)
+
+
+BAD_PHOTOS = {
+    "empty": lambda folder: written(folder / "empty.jpg", b""),
+    "not what its name says": lambda folder: written(folder / "text.jpg", b"I am not a photo."),
+    "three pixels": lambda folder: _plain(folder / "tiny.png", (3, 3)),
+    "no face": lambda folder: _plain(folder / "wall.png", (200, 200)),
+    "gone": lambda folder: str(folder / "gone.png"),
+}
+
+BAD_RECORDINGS = {
+    "empty": lambda folder: written(folder / "empty.mp4", b""),
+    "not what its name says": lambda folder: written(folder / "text.mp4", b"I am no recording, and no video either."),
+    "gone wrong": lambda folder: written(folder / "half.mp4", write_tone(folder / "whole.mp4").read_bytes()[:900]),
+}

@@ -1,6 +1,8 @@
 """The page without a browser: its handlers as plain functions, its Blocks inspected, and its server asked."""
 
 import json
+import re
+import string
 import subprocess
 import sys
 import threading
@@ -12,16 +14,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from page_fakes import FRAMES, NO_FACE, PHOTO, ROOT, QuickPipeline, quick_runner, served, widget_values, write_tone
-from PIL import Image
+from page_fakes import (
+    BAD_PHOTOS,
+    FRAMES,
+    NO_FACE,
+    PHOTO,
+    ROOT,
+    QuickPipeline,
+    quick_runner,
+    served,
+    widget_values,
+    write_tone,
+    written,
+)  # fmt: skip
 
 import app
 import demo
 from actalker import config, pipelines
 from actalker.pipelines.recipe import read_recipe
-from demo import panels, tab_animate
-from demo.panels import Note
-from demo.runner import Result, Runner, Update
+from demo import news, tab_animate, telling, texts, wishes
+from demo.jobs import Result, make_video
+from demo.notes import Note
+from demo.runner import Runner, Update
+from demo.studio import Studio
+from demo.texts import CHINESE, ENGLISH
 
 
 @pytest.fixture
@@ -44,33 +60,64 @@ def runner(tmp_path, pipeline, memory):
     made.close()
 
 
+@pytest.fixture
+def studio(runner):
+    return Studio(runner, ENGLISH)
+
+
 @pytest.fixture(scope="module")
 def tone(tmp_path_factory):
     return str(write_tone(tmp_path_factory.mktemp("media") / "a voice.mp4"))
 
 
-@pytest.fixture(scope="module")
-def two_faces(tmp_path_factory):
-    """The astronaut, and to the right of her the same at half the size."""
-    one = Image.open(PHOTO).convert("RGB").resize((512, 512))
-    both = Image.new("RGB", (768, 512), "gray")
-    both.paste(one, (0, 0))
-    both.paste(one.resize((256, 256)), (512, 200))
-    path = tmp_path_factory.mktemp("photos") / "two.png"
-    both.save(path)
-    return str(path)
-
-
 def request(tone: str) -> pipelines.Request:
-    return tab_animate.request_of(widget_values(photo=str(PHOTO), speech=tone))
+    return wishes.request_of(widget_values(photo=str(PHOTO), speech=tone))
 
 
 # Words and choices
 
 
-def test_every_preset_has_a_name_and_each_choice_is_a_preset():
-    assert set(panels.PRESET_WORDS) == set(config.PRESETS)
-    assert set(panels.SOURCE_WORDS) == set(config.SOURCES)
+@pytest.mark.parametrize("words", texts.LANGUAGES, ids=lambda words: words.language)
+def test_every_language_says_everything(words):
+    assert set(words.texts) == set(ENGLISH.texts)
+    for key, text in words.texts.items():
+        assert text
+        assert _blanks(text) == _blanks(ENGLISH.texts[key]), key
+
+
+def _blanks(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_every_preset_region_and_source_has_its_words():
+    for name in config.PRESETS:
+        assert f"preset.{name}" in ENGLISH.texts
+    for name in config.REGIONS:
+        assert f"region.{name}" in ENGLISH.texts
+    for name in config.SOURCES:
+        assert f"source.{name}" in ENGLISH.texts
+
+
+def test_every_text_is_said_somewhere():
+    code = (
+        "".join(path.read_text() for path in (ROOT / "demo").glob("*.py"))
+        + (ROOT / "demo/texts/__init__.py").read_text()
+    )
+    built = {
+        key for key in ENGLISH.texts if any(key.startswith(start) for start in re.findall(r'f"([\w.]+\.)\{', code))
+    }
+    named = {key for key in ENGLISH.texts if f'"{key}"' in code or f'"{key.removesuffix(".info")}"' in code}
+    counted = {key for key in ENGLISH.texts if f'"{key.rpartition(".")[0]}"' in code}
+    assert sorted(set(ENGLISH.texts) - built - named - counted) == []
+
+
+def test_the_plan_and_a_fault_are_told_in_chinese():
+    assert CHINESE.plan(config.PRESETS["joint"]) == "声音驱动嘴部；视频驱动眼睑、视线、眉毛和头部。"
+    assert (
+        CHINESE.fault("cat.jpg is empty (0 bytes); choose another photo.")
+        == "cat.jpg 是空文件（0 字节），请换一个文件。"
+    )
+    assert CHINESE.fault("Something new.") == "Something new."
 
 
 @pytest.mark.parametrize(
@@ -78,26 +125,28 @@ def test_every_preset_has_a_name_and_each_choice_is_a_preset():
     [("s", "d", "joint"), ("s", None, "voice"), (None, "d", "video"), (None, None, "joint")],
 )
 def test_what_is_given_brings_its_natural_preset(speech, driving, preset):
-    assert tab_animate.suggested_preset(speech, driving) == preset
+    assert wishes.suggested_preset(speech, driving) == preset
 
 
 def test_switches_name_the_preset_that_they_are():
     for name, sources in config.PRESETS.items():
-        assert tab_animate.matching_preset(sources) == name
-    assert tab_animate.matching_preset({**config.PRESETS["joint"], "gaze": "still"}) is None
+        assert wishes.matching_preset(sources) == name
+    assert wishes.matching_preset({**config.PRESETS["joint"], "gaze": "still"}) is None
 
 
 def test_the_plan_is_told_in_plain_words():
-    words = tab_animate.plan_words(config.PRESETS["joint"], "s", "d")
+    words = tab_animate.plan_words(ENGLISH, config.PRESETS["joint"], "s", "d")
     assert "The voice moves the mouth; the clip moves the eyes, gaze, brows and head." in words
     assert "warning" not in words
 
 
 def test_a_region_that_listens_to_nothing_is_warned_about():
     assert "There is no clip, so the eyes, gaze, brows and head stay still." in tab_animate.plan_words(
-        config.PRESETS["joint"], "s", None
+        ENGLISH, config.PRESETS["joint"], "s", None
     )
-    assert "There is no voice, so the mouth stays still." in tab_animate.plan_words(config.PRESETS["joint"], None, "d")
+    assert "There is no voice, so the mouth stays still." in tab_animate.plan_words(
+        ENGLISH, config.PRESETS["joint"], None, "d"
+    )
 
 
 def test_a_visitors_words_are_never_markup():
@@ -108,63 +157,42 @@ def test_a_visitors_words_are_never_markup():
 
 
 def test_one_face_is_found(runner):
-    seen = tab_animate.photo_news(runner, str(PHOTO))
-    assert seen.note == Note("good", "One face found.")
-    assert len(seen.views) == 1
+    assert news.photo_note(runner, ENGLISH, str(PHOTO)) == Note("good", "One face found.")
+    assert len(news.look(runner, str(PHOTO)).views) == 1
 
 
 def test_of_two_faces_the_largest_is_used_and_said(runner, two_faces):
-    seen = tab_animate.photo_news(runner, two_faces)
-    assert len(seen.views) == 2
-    assert seen.note.text.startswith("Two faces found; the largest is used.")
+    assert len(news.look(runner, two_faces).views) == 2
+    assert news.photo_note(runner, ENGLISH, two_faces).text.startswith("2 faces found; the largest is used.")
 
 
 def test_the_other_face_can_be_seen_and_chosen(runner, two_faces):
     sources, masks = config.PRESETS["voice"], {"grow": 0.0, "feather": 0.02}
-    first, second = (tab_animate.mask_picture(runner, two_faces, face, sources, masks) for face in (1, 2))
-    assert first.shape == second.shape == (384, 384, 3)
+    first, second = (news.mask_picture(runner, two_faces, face, sources, masks) for face in (1, 2))
+    assert first.shape == second.shape == (512, 512, 3)
     assert np.abs(first.astype(int) - second).mean() > 3
-    assert tab_animate.request_of(widget_values(photo=two_faces, speech="s", face=2)).face == 1
+    assert wishes.request_of(widget_values(photo=two_faces, speech="s", face=2)).face == 1
 
 
 def test_a_face_that_is_not_there_is_refused_at_the_photo(runner, two_faces, tone):
-    notes = tab_animate.faults(runner, widget_values(photo=two_faces, speech=tone, face=5))
+    notes = news.faults(runner, ENGLISH, widget_values(photo=two_faces, speech=tone, face=5))
     assert notes == {"photo": Note("fault", "There is no face number 5; choose one from 1 to 2.")}
 
 
 def test_the_mask_picture_follows_grow_and_the_sources(runner):
     def draw(grow, preset="joint"):
         masks = {"grow": grow, "feather": 0.02}
-        return tab_animate.mask_picture(runner, str(PHOTO), 1, config.PRESETS[preset], masks)
+        return news.mask_picture(runner, str(PHOTO), 1, config.PRESETS[preset], masks)
 
     assert (draw(0.0) != draw(0.2)).any()
     assert (draw(0.0, "joint") != draw(0.0, "voice")).any()
-    assert tab_animate.mask_picture(runner, None, 1, config.PRESETS["joint"], {}) is None
-
-
-def _written(path: Path, content: bytes) -> str:
-    path.write_bytes(content)
-    return str(path)
-
-
-def _picture(path: Path, size: tuple[int, int]) -> str:
-    Image.new("RGB", size, "gray").save(path)
-    return str(path)
-
-
-BAD_PHOTOS = {
-    "empty": lambda folder: _written(folder / "empty.jpg", b""),
-    "not what its name says": lambda folder: _written(folder / "text.jpg", b"I am not a photo."),
-    "three pixels": lambda folder: _picture(folder / "tiny.png", (3, 3)),
-    "no face": lambda folder: _picture(folder / "wall.png", (200, 200)),
-    "gone": lambda folder: str(folder / "gone.png"),
-}
+    assert news.mask_picture(runner, None, 1, config.PRESETS["joint"], {}) is None
 
 
 @pytest.mark.parametrize("kind", BAD_PHOTOS)
-def test_a_bad_photo_gets_one_sentence_at_its_field(runner, pipeline, tone, tmp_path, kind):
+def test_a_bad_photo_gets_one_sentence_at_its_field(studio, pipeline, tone, tmp_path, kind):
     photo = BAD_PHOTOS[kind](tmp_path)
-    first, last = tab_animate.create(runner, "me", widget_values(photo=photo, speech=tone))
+    first, last = tab_animate.create(studio, "me", widget_values(photo=photo, speech=tone))
     assert (first.running, last.running) == (True, False)
     assert not first.replaces
     assert not last.replaces
@@ -174,9 +202,9 @@ def test_a_bad_photo_gets_one_sentence_at_its_field(runner, pipeline, tone, tmp_
 
 @pytest.mark.parametrize("name", ["speech", "driving"])
 @pytest.mark.parametrize("content", [b"", b"I am no recording, and no video either."])
-def test_a_bad_recording_gets_one_sentence_at_its_field(runner, pipeline, tmp_path, name, content):
-    values = widget_values(photo=str(PHOTO), **{name: _written(tmp_path / "file.mp4", content)})
-    *_, step = tab_animate.create(runner, "me", values)
+def test_a_bad_recording_gets_one_sentence_at_its_field(studio, pipeline, tmp_path, name, content):
+    values = widget_values(photo=str(PHOTO), **{name: written(tmp_path / "file.mp4", content)})
+    *_, step = tab_animate.create(studio, "me", values)
     assert set(step.notes) == {name}
     _assert_one_sentence(step.notes[name])
     assert not pipeline.requests
@@ -184,7 +212,7 @@ def test_a_bad_recording_gets_one_sentence_at_its_field(runner, pipeline, tmp_pa
 
 def test_a_twentieth_of_a_second_of_sound_is_refused(tmp_path, runner):
     short = write_tone(tmp_path / "short.mp4", seconds=0.05)
-    notes = tab_animate.faults(runner, widget_values(photo=str(PHOTO), speech=str(short)))
+    notes = news.faults(runner, ENGLISH, widget_values(photo=str(PHOTO), speech=str(short)))
     _assert_one_sentence(notes["speech"])
 
 
@@ -198,18 +226,18 @@ def _assert_one_sentence(note: Note) -> None:
 
 def test_silence_is_a_warning_and_no_fault(tmp_path, runner):
     silent = write_tone(tmp_path / "silent.mp4", loudness=0.0)
-    assert tab_animate.speech_news(silent).kind == "warning"
-    assert not tab_animate.faults(runner, widget_values(photo=str(PHOTO), speech=str(silent)))
+    assert news.speech_note(ENGLISH, news.heard_in(silent)).kind == "warning"
+    assert not news.faults(runner, ENGLISH, widget_values(photo=str(PHOTO), speech=str(silent)))
 
 
 def test_a_clip_without_a_face_at_its_start_is_a_warning(tone):
-    note = tab_animate.driving_news(Path(tone))
+    note = news.driving_note(ENGLISH, news.watched_in(Path(tone)))
     assert note.kind == "warning"
     assert "No face was found in its first 5 seconds." in note.text
 
 
-def test_photo_and_signal_are_asked_for_at_their_fields(runner, pipeline):
-    *_, step = tab_animate.create(runner, "me", widget_values())
+def test_photo_and_signal_are_asked_for_at_their_fields(studio, pipeline):
+    *_, step = tab_animate.create(studio, "me", widget_values())
     assert step.notes["photo"].text == "Add a photo of a face first."
     assert step.notes["speech"].text.startswith("Add a voice here, a clip below, or both")
     assert not pipeline.requests
@@ -219,13 +247,13 @@ def test_photo_and_signal_are_asked_for_at_their_fields(runner, pipeline):
 
 
 def test_what_listens_to_nothing_stays_still_in_the_request():
-    asked = tab_animate.request_of(widget_values(photo="p", speech="s"))
+    asked = wishes.request_of(widget_values(photo="p", speech="s"))
     assert asked.regions == config.PRESETS["voice-still"]
     assert asked.checked().given == {"audio"}
 
 
 def test_an_emptied_number_takes_its_default_and_broadcast_rates_stay_exact():
-    asked = tab_animate.request_of(widget_values(photo="p", speech="s", seed=None, fps=30000 / 1001))
+    asked = wishes.request_of(widget_values(photo="p", speech="s", seed=None, fps=30000 / 1001))
     assert asked.seed == pipelines.Request("p").seed
     assert asked.fps == Fraction(30000, 1001)
 
@@ -233,10 +261,10 @@ def test_an_emptied_number_takes_its_default_and_broadcast_rates_stay_exact():
 # Making a video
 
 
-def test_stages_come_in_order_and_then_the_result(runner, pipeline, tone):
+def test_stages_come_in_order_and_then_the_result(runner, studio, pipeline, tone):
     pipeline.gate.clear()
     steps = []
-    for step in tab_animate.create(runner, "me", widget_values(photo=str(PHOTO), speech=tone)):
+    for step in tab_animate.create(studio, "me", widget_values(photo=str(PHOTO), speech=tone)):
         steps.append(step)
         if pipeline.rendering.is_set():
             pipeline.gate.set()
@@ -245,12 +273,12 @@ def test_stages_come_in_order_and_then_the_result(runner, pipeline, tone):
     result = steps[-1].result
     assert result.video.stat().st_size > 0
     assert result.video.is_relative_to(runner.folder("me"))
-    assert f"{FRAMES} frames at 25 per second" in panels.facts(result.info)
-    assert "Memory" not in panels.facts(result.info)  # only the whole process's is known
+    assert f"{FRAMES} frames at 25 per second" in telling.facts(ENGLISH, result.info)
+    assert "Memory" not in telling.facts(ENGLISH, result.info)  # only the whole process's is known
 
 
 def test_a_recipe_taken_home_works_beside_the_files_and_tells_no_folders(runner, tone, tmp_path):
-    *_, result = runner.run(request(tone), "me")
+    *_, result = runner.run(make_video(request(tone)), "me")
     text = result.recipe.read_text()
     assert str(runner.work) not in text
     assert {entry["path"] for entry in json.loads(text)["media"].values()} == {"astronaut.jpg", "a voice.mp4"}
@@ -269,7 +297,7 @@ def test_uploads_of_one_name_get_names_that_fit_in_one_folder(runner, tmp_path):
         file.parent.mkdir()
         write_tone(file, seconds)
     values = widget_values(photo=str(PHOTO), **{role: str(file) for role, file in files.items()})
-    *_, result = runner.run(tab_animate.request_of(values), "me")
+    *_, result = runner.run(make_video(wishes.request_of(values)), "me")
     names = {role: entry["path"] for role, entry in json.loads(result.recipe.read_text())["media"].items()}
     assert names == {"photo": "astronaut.jpg", "speech": "clip.mp4", "driving": "Clip-2.mp4"}
     home = tmp_path / "home"
@@ -282,22 +310,22 @@ def test_uploads_of_one_name_get_names_that_fit_in_one_folder(runner, tmp_path):
 
 def test_one_upload_for_two_roles_keeps_its_name(runner, tone):
     values = widget_values(photo=str(PHOTO), speech=tone, driving=tone)
-    *_, result = runner.run(tab_animate.request_of(values), "me")
+    *_, result = runner.run(make_video(wishes.request_of(values)), "me")
     media = json.loads(result.recipe.read_text())["media"]
     assert media["speech"]["path"] == media["driving"]["path"] == "a voice.mp4"
 
 
-def test_a_fault_of_the_pipeline_is_its_sentence_and_leaves_nothing(runner, pipeline, tone):
+def test_a_fault_of_the_pipeline_is_its_sentence_and_leaves_nothing(runner, studio, pipeline, tone):
     pipeline.fault = NO_FACE
-    *_, last = tab_animate.create(runner, "me", widget_values(photo=str(PHOTO), driving=tone))
+    *_, last = tab_animate.create(studio, "me", widget_values(photo=str(PHOTO), driving=tone))
     assert str(NO_FACE) in last.status
     assert last.result is None
     assert not [path for path in runner.work.rglob("*") if path.is_file()]
 
 
-def test_a_bug_is_told_without_its_innards(runner, pipeline, tone):
+def test_a_bug_is_told_without_its_innards(studio, pipeline, tone):
     pipeline.fault = RuntimeError("secret path /srv/data")
-    *_, last = tab_animate.create(runner, "me", widget_values(photo=str(PHOTO), speech=tone))
+    *_, last = tab_animate.create(studio, "me", widget_values(photo=str(PHOTO), speech=tone))
     assert "Something broke" in last.status
     assert "secret" not in last.status
 
@@ -312,17 +340,17 @@ def test_models_are_loaded_once(tmp_path, pipeline, tone):
     runner = Runner(tmp_path / "work", load)
     runner.warm()
     for visitor in ("one", "two"):
-        list(runner.run(request(tone), visitor))
+        list(runner.run(make_video(request(tone)), visitor))
     assert loads == {"embedded": 1}
     assert len(pipeline.requests) == 2
 
 
 def test_only_one_request_runs_and_the_next_is_told_how_many_are_ahead(runner, pipeline, tone):
     pipeline.gate.clear()
-    first, second = (runner.run(request(tone), name) for name in ("first", "second"))
+    first, second = (runner.run(make_video(request(tone)), name) for name in ("first", "second"))
     assert next(first).ahead == 0
     assert next(second) == Update("", 0.0, 1)
-    assert "Waiting: 1 ahead of you." in panels.progress(next(second))
+    assert "Waiting: 1 ahead of you." in telling.progress(ENGLISH, next(second))
     pipeline.gate.set()
     assert isinstance(list(first)[-1], Result)
     assert isinstance(list(second)[-1], Result)
@@ -330,7 +358,7 @@ def test_only_one_request_runs_and_the_next_is_told_how_many_are_ahead(runner, p
 
 def test_cancel_stops_the_visitors_own_request_and_nobody_elses(runner, pipeline, tone):
     pipeline.gate.clear()
-    mine, other = (runner.run(request(tone), name) for name in ("me", "other"))
+    mine, other = (runner.run(make_video(request(tone)), name) for name in ("me", "other"))
     next(mine), next(other)
     assert pipeline.rendering.wait(20)
     runner.cancel("me")
@@ -341,10 +369,10 @@ def test_cancel_stops_the_visitors_own_request_and_nobody_elses(runner, pipeline
     assert isinstance(list(other)[-1], Result)
 
 
-def test_what_was_rendered_before_cancelling_is_the_result(runner, pipeline, tone):
+def test_what_was_rendered_before_cancelling_is_the_result(runner, studio, pipeline, tone):
     pipeline.keeps = True
     pipeline.gate.clear()
-    steps = tab_animate.create(runner, "me", widget_values(photo=str(PHOTO), speech=tone))
+    steps = tab_animate.create(studio, "me", widget_values(photo=str(PHOTO), speech=tone))
     assert any(pipeline.rendering.is_set() for _ in steps)
     runner.cancel("me")
     last = list(steps)[-1]
@@ -362,11 +390,11 @@ def test_cancel_is_answered_before_the_pipeline_notices(runner, pipeline, tone, 
         yield
 
     monkeypatch.setattr(pipeline, "_frames", slow_frames)
-    run = runner.run(request(tone), "me")
+    run = runner.run(make_video(request(tone)), "me")
     next(run)
     assert _soon(lambda: pipeline.requests)
     runner.cancel("me")
-    assert "Stopping." in panels.progress(next(run))
+    assert "Stopping." in telling.progress(ENGLISH, next(run))
     busy.set()
     with pytest.raises(pipelines.Cancelled):
         list(run)
@@ -374,7 +402,7 @@ def test_cancel_is_answered_before_the_pipeline_notices(runner, pipeline, tone, 
 
 def test_a_waiting_request_is_cancelled_at_once(runner, pipeline, tone):
     pipeline.gate.clear()
-    busy, waiting = (runner.run(request(tone), name) for name in ("busy", "waiting"))
+    busy, waiting = (runner.run(make_video(request(tone)), name) for name in ("busy", "waiting"))
     next(busy), next(waiting)
     runner.cancel("waiting")
     with pytest.raises(pipelines.Cancelled):
@@ -385,7 +413,7 @@ def test_a_waiting_request_is_cancelled_at_once(runner, pipeline, tone):
 
 def test_leaving_the_page_stops_the_work(runner, pipeline, tone):
     pipeline.gate.clear()
-    run = runner.run(request(tone), "me")
+    run = runner.run(make_video(request(tone)), "me")
     next(run)
     assert pipeline.rendering.wait(20)
     run.close()
@@ -400,9 +428,9 @@ def _soon(holds) -> bool:
     return False
 
 
-def test_the_deadline_ends_a_request_with_a_sentence(runner, tone, monkeypatch):
+def test_the_deadline_ends_a_request_with_a_sentence(studio, tone, monkeypatch):
     monkeypatch.setattr("demo.runner.LONGEST_JOB", -1.0)
-    *_, last = tab_animate.create(runner, "me", widget_values(photo=str(PHOTO), speech=tone))
+    *_, last = tab_animate.create(studio, "me", widget_values(photo=str(PHOTO), speech=tone))
     assert "was stopped; use a shorter recording." in last.status
 
 
@@ -418,7 +446,7 @@ def test_folder_names_cannot_be_worked_out_from_outside(tmp_path):
 
 
 def test_old_results_are_swept_and_new_ones_kept(runner, tone):
-    *_, result = runner.run(request(tone), "me")
+    *_, result = runner.run(make_video(request(tone)), "me")
     runner.sweep()
     assert result.video.exists()
     runner.sweep(older_than=-1.0)
@@ -426,7 +454,7 @@ def test_old_results_are_swept_and_new_ones_kept(runner, tone):
 
 
 def test_a_visitor_who_is_forgotten_during_a_sweep_does_not_end_it(runner, tone, monkeypatch):
-    results = {name: list(runner.run(request(tone), name))[-1] for name in ("one", "two")}
+    results = {name: list(runner.run(make_video(request(tone)), name))[-1] for name in ("one", "two")}
     names = {result.video.parent: name for name, result in results.items()}
 
     def age(folder: Path) -> float:
@@ -452,7 +480,7 @@ def test_a_sweep_that_fails_is_not_the_last(runner, monkeypatch, caplog):
 
 
 def test_forgetting_a_visitor_deletes_the_visitors_files(runner, tone):
-    results = {name: list(runner.run(request(tone), name))[-1] for name in ("me", "other")}
+    results = {name: list(runner.run(make_video(request(tone)), name))[-1] for name in ("me", "other")}
     runner.forget("me")
     assert not results["me"].video.exists()
     assert results["other"].video.exists()
@@ -479,7 +507,7 @@ def test_presets_regions_and_bounds_come_from_the_config(blocks):
     for region in config.REGIONS:
         assert tuple(value for _, value in _props(blocks, f"region-{region}")["choices"]) == config.SOURCES
     for name in ("audio_strength", "video_strength", "head_strength", "steps", "seed", "fps", "grow", "feather"):
-        field, props = panels.REQUEST[name], _props(blocks, name)
+        field, props = wishes.REQUEST[name], _props(blocks, name)
         assert (props["minimum"], props["maximum"]) == (field.metadata["low"], field.metadata["high"])
         assert props["value"] == field.default
 
@@ -491,16 +519,16 @@ def test_every_widget_has_a_label(blocks):
     assert all(c["props"].get("label") or c["props"].get("value") for c in widgets)
 
 
-def test_only_create_is_public(blocks):
+def test_only_the_functions_for_programs_are_public(blocks):
     public = [d["api_name"] for d in blocks.config["dependencies"] if d["api_visibility"] == "public"]
-    assert public == ["create"]
+    assert public == ["animate", "compare"]
 
 
 def test_photos_are_not_decoded_before_our_own_check(blocks, tmp_path):
     from gradio.data_classes import FileData
 
     photo = next(block for block in blocks.blocks.values() if getattr(block, "elem_id", None) == "photo")
-    text = _written(tmp_path / "text.jpg", b"I am not a photo.")
+    text = written(tmp_path / "text.jpg", b"I am not a photo.")
     assert photo.preprocess(FileData(path=text)) == text
 
 
@@ -558,41 +586,45 @@ def test_what_visitors_do_not_need_is_not_served(page, path):
 
 
 def test_a_web_address_in_place_of_a_file_is_refused(page, tone):
-    from gradio_client import Client
+    from gradio_client import Client, handle_file
     from gradio_client.exceptions import AppError
 
     address, pipeline = page
     client = Client(address, verbose=False)
     before = len(pipeline.requests)
     web = {"path": "http://192.0.2.1/face.jpg", "meta": {"_type": "gradio.FileData"}}
-    values = _for_client(widget_values(photo=web, speech=_upload(tone)))
     with pytest.raises(AppError, match="Web addresses are not accepted"):
-        client.predict(*values, api_name="/create")
+        client.predict(photo=web, speech=handle_file(tone), api_name="/animate")
     assert len(pipeline.requests) == before
 
 
 def test_a_request_through_the_client_makes_a_video(page, tone):
-    from gradio_client import Client
+    from gradio_client import Client, handle_file
 
     address, pipeline = page
     client = Client(address, verbose=False)
-    values = _for_client(widget_values(photo=_upload(str(PHOTO)), speech=_upload(tone), seed=7))
-    outcome = client.predict(*values, api_name="/create")
-    video = next(part for part in outcome if isinstance(part, str) and part.endswith("talking.mp4"))
+    video, recipe, facts = client.predict(
+        photo=handle_file(str(PHOTO)), speech=handle_file(tone), seed=7, regions="head=still", api_name="/animate"
+    )
+    assert Path(video).name == "talking.mp4"
     assert Path(video).stat().st_size > 0
-    assert pipeline.requests[-1].seed == 7
-    assert pipeline.requests[-1].regions == config.PRESETS["voice-still"]
+    assert json.loads(Path(recipe).read_text())["settings"]["seed"] == 7
+    assert facts["frames"] == FRAMES
+    assert pipeline.requests[-1].regions == {**config.PRESETS["voice"], "head": "still"}
 
 
-def _upload(path: str) -> dict:
-    from gradio_client import handle_file
+@pytest.mark.parametrize(
+    "words", [{"preset": "loud"}, {"regions": "ear=audio"}, {"size": 129}, {"driving": None, "speech": None}]
+)
+def test_a_bad_request_through_the_client_is_one_sentence(page, tone, words):
+    from gradio_client import Client, handle_file
+    from gradio_client.exceptions import AppError
 
-    return handle_file(path)
-
-
-def _for_client(values: dict) -> list:
-    video = values["driving"] and {"video": values["driving"]}
-    return list({**values, "driving": video}.values())
+    client = Client(page[0], verbose=False)
+    with pytest.raises(AppError) as caught:
+        client.predict(**{"photo": handle_file(str(PHOTO)), "speech": handle_file(tone), **words}, api_name="/animate")
+    assert str(caught.value).count(".") <= 2
+    assert "/" not in str(caught.value)
 
 
 @pytest.mark.skipif(not list((ROOT / "checkpoints").rglob("*.safetensors")), reason="no checkpoint is here")
@@ -601,7 +633,7 @@ def test_the_real_pipeline_talks(tmp_path, tone):
 
     runner = Runner(tmp_path / "work")
     asked = request(tone)
-    *_, result = runner.run(replace(asked, size=128, steps=1), "me")
+    *_, result = runner.run(make_video(replace(asked, size=128, steps=1)), "me")
     assert probe_video(result.video).has_audio
     assert result.info["frames"] == pytest.approx(result.info["seconds"] * 25, abs=1)
-    assert "Made in" in panels.facts(result.info)
+    assert "Made in" in telling.facts(ENGLISH, result.info)

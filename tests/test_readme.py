@@ -2,17 +2,23 @@
 
 import re
 import shlex
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from samples import write_sound
 
+import app
 from actalker.cli import main
 from actalker.signals import media
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", TEXT, re.DOTALL)
+PYTHON = [block for language, block in BLOCKS if language == "python"]
 COMMANDS = [line for _, block in BLOCKS for line in block.splitlines() if line.startswith("python -m actalker")]
 
 
@@ -46,12 +52,55 @@ def test_a_command_of_the_readme(command, folder, monkeypatch, capsys):
 
 def test_the_python_of_the_readme(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    (code,) = [block for language, block in BLOCKS if language == "python"]
+    code = PYTHON[0]
     small = code.replace('Path("hello.wav"))', 'Path("hello.wav"), size=128)')
     names: dict = {}
     exec(small, names)
     assert names["facts"]["width"] == 128
     assert (folder / "hello.mp4").exists()
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory):
+    """The page, opened by its own command as a server of the Model Context Protocol, too."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path_factory.mktemp("page") / "log"
+    command = [sys.executable, "app.py", "--mcp", "--port", str(port)]
+    with log.open("w") as out, subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out) as page:
+        try:
+            for _ in range(600):
+                if "The page is open" in log.read_text() or page.poll() is not None:
+                    break
+                time.sleep(0.2)
+            assert "The page is open" in log.read_text(), log.read_text()
+            yield port
+        finally:
+            page.terminate()
+
+
+def test_the_page_is_called_as_the_readme_says(port, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    names: dict = {}
+    exec(PYTHON[1].replace(":7860", f":{port}"), names)
+    assert Path(names["video"]).name == "talking.mp4"
+    assert names["facts"]["frames"] > 0
+    assert Path(names["grid"]).stat().st_size > 1000
+    assert [one["video"] for one in names["table"]] == ["voice", "video", "joint"]
+
+
+def test_the_tools_are_called_as_the_readme_says(port, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    names: dict = {}
+    exec(PYTHON[2].replace(":7860", f":{port}"), names)
+    assert any("talking.mp4" in part.text for part in names["made"] if part.type == "text")
+
+
+def test_the_options_of_the_page_are_as_the_readme_says():
+    (command,) = [line.split() for line in TEXT.splitlines() if line.startswith("    python app.py --host")]
+    options = app._parser().parse_args(command[2:])
+    assert (options.host, options.port, options.root_path, options.auth) == ("0.0.0.0", 7861, "/studio", "me:secret")
 
 
 @pytest.mark.parametrize("page", ["README.md", "assets/README.md", "checkpoints/README.md"])

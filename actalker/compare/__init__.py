@@ -22,8 +22,9 @@ def compare(
 ) -> dict:
     """Render and measure the three modes and `maps` (name -> region -> source) into the folder `out`.
 
-    It gets, for each mode, NAME.mp4 with its recipe NAME.json and its motion NAME.npz; grid.mp4, curves.png, table.csv
-    and table.md. Returns the facts. `pipeline` is one that is loaded already. InputError before anything is written.
+    It gets, for each mode, NAME.mp4 with its recipe NAME.json and its motion NAME.npz; grid.mp4, curves.png, table.csv,
+    table.md, and the clip's motion driver.npz. Returns the facts. `pipeline` is one that is loaded already. InputError
+    before anything is written.
     """
     from actalker.compare.comparison import run
 

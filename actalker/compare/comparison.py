@@ -28,6 +28,7 @@ from actalker.signals.regions import SPOKEN, listed
 SINGLE = {"audio": "voice", "video": "video"}  # the mode in which a signal has every region
 JOINT = "joint"
 MODES = (*SINGLE.values(), JOINT)
+DRIVER = "driver.npz"  # the clip's motion
 DRAWN = {"grid": "grid.mp4", "curves": "curves.png", "csv": "table.csv", "markdown": "table.md"}
 NOTE = """
 In the last section 0 means that a second signal costs the first nothing. What is seen in the video includes what the
@@ -70,8 +71,9 @@ def _requests(request: Request, maps: Mapping[str, Mapping[str, str]]) -> dict[s
     for signal in SIGNALS:
         if signal not in request.given:
             raise InputError(f"No {missing[signal]} was given; a comparison of the modes needs both signals.")
+    taken = {*MODES, *(Path(file).stem for file in (DRIVER, *DRAWN.values()))}
     for name in maps:
-        if not re.fullmatch(r"[\w-]+", name) or name in {*MODES, *(Path(file).stem for file in DRAWN.values())}:
+        if not re.fullmatch(r"[\w-]+", name) or name in taken:
             raise InputError(f"{name!r} cannot name a map; choose another word of letters, digits, - and _.")
     chosen = {name: PRESETS[name] for name in MODES} | {name: dict(regions) for name, regions in maps.items()}
     return {name: replace(request, regions=regions).checked() for name, regions in chosen.items()}
@@ -85,7 +87,7 @@ def _check_folder(out: Path, request: Request, names: list[str]) -> None:
     if not os.access(out if out.exists() else out.absolute().parent, os.W_OK):
         raise InputError(f"{out} cannot be written; choose another folder.")
     made = [f"{name}.{kind}" for name in names for kind in ("mp4", "json", "npz")]
-    refuse_to_overwrite(request, *(out / name for name in (*made, *DRAWN.values())))
+    refuse_to_overwrite(request, *(out / name for name in (*made, DRIVER, *DRAWN.values())))
 
 
 def _made(requests: Mapping[str, Request], folder: Path, progress: Progress, pipeline: Pipeline) -> dict:
@@ -96,6 +98,7 @@ def _made(requests: Mapping[str, Request], folder: Path, progress: Progress, pip
     driver = senses(requests[SINGLE["video"]]).driving
     progress("scoring", 0.0)
     results = [_scored(mode, modes, whole, driver) for mode in modes.values()]
+    driver.save(folder / DRIVER)
     progress("drawing", 0.0)
     _draw(requests[JOINT], modes, whole, driver, folder)
     (folder / DRAWN["csv"]).write_text(tables.as_csv(results) + "\n")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -29,8 +30,11 @@ def write_recipe(path: Path, request: Request, facts: dict) -> None:
     part.replace(path)
 
 
-def read_recipe(path: Path) -> Request:
-    """The request in a recipe. Its media are sought beside the recipe, then where they were, and must be unchanged."""
+def read_recipe(path: Path, find: Callable[[dict[str, str], Path], Path] | None = None) -> Request:
+    """The request in a recipe. Its media are sought beside the recipe, then where they were, and must be unchanged.
+
+    `find` seeks them in its own way: it gets a file's entry and the recipe's folder.
+    """
     try:
         recipe = json.loads(Path(path).read_text())
         if recipe["format"] != FORMAT:
@@ -39,7 +43,7 @@ def read_recipe(path: Path) -> Request:
         settings |= {"timeline": tuple(Cue(**cue) for cue in settings.get("timeline", ()))}
         if settings.get("painted") is not None:
             settings |= {"painted": base64.b64decode(settings["painted"], validate=True)}
-        files = {name: _find(entry, Path(path).parent) for name, entry in recipe["media"].items()}
+        files = {name: (find or _find)(entry, Path(path).parent) for name, entry in recipe["media"].items()}
         return Request(**files, **settings)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give the recipe that lies beside a result.") from None
