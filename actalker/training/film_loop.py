@@ -6,10 +6,12 @@ been.
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +25,9 @@ from actalker.model.masks import Masks
 from actalker.model.video_conditions import VideoConditions
 from actalker.pipelines.vae import SCALE
 from actalker.training.films import Shot
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 GATES = (("audio",), ("video",), ("audio", "video"))  # one of the three a draw (paper, section 3.4)
 TAUGHT = (".control.", ".adapters.", ".speech.", ".identity.", ".motion.", ".place.")
@@ -167,7 +172,13 @@ def train_films(network: VideoDenoiser, shots: Sequence[Path], config: FilmTrain
 
 
 def _step(
-    accelerator, lesson, optimizer, taught: list, shots: Sequence[Path], config: FilmTraining, step: int
+    accelerator: "Accelerator",
+    lesson: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    taught: list[nn.Parameter],
+    shots: Sequence[Path],
+    config: FilmTraining,
+    step: int,
 ) -> float:
     """One step over the batch's draws, shared out among the processes."""
     total = 0.0
@@ -184,7 +195,7 @@ def _step(
     return accelerator.reduce(torch.tensor(total, device=accelerator.device), "mean").item()
 
 
-def _resume(accelerator, folder: Path) -> int:
+def _resume(accelerator: "Accelerator", folder: Path) -> int:
     """Go on from the last state of the folder, if there is one. Returns the step to go on with."""
     path = folder / "state"
     if not (path / "step.json").exists():
@@ -193,27 +204,21 @@ def _resume(accelerator, folder: Path) -> int:
     return json.loads((path / "step.json").read_text())["step"]
 
 
-def _save(accelerator, folder: Path, step: int) -> None:
+def _save(accelerator: "Accelerator", folder: Path, step: int) -> None:
     """The state, beside the last one until it is whole."""
     part, path, old = (folder / name for name in ("state.part", "state", "state.old"))
     accelerator.save_state(str(part))
     if accelerator.is_main_process:
         (part / "step.json").write_text(json.dumps({"step": step}))
-        _remove(old)
+        shutil.rmtree(old, ignore_errors=True)
         if path.exists():
             path.replace(old)
         part.replace(path)
-        _remove(old)
+        shutil.rmtree(old, ignore_errors=True)
     accelerator.wait_for_everyone()
 
 
-def _remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _record(accelerator, folder: Path, step: int, loss: float, seconds: float) -> None:
+def _record(accelerator: "Accelerator", folder: Path, step: int, loss: float, seconds: float) -> None:
     if not accelerator.is_main_process:
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ frames are what shall come out.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from actalker.config import Full
 from actalker.errors import InputError
 from actalker.model.whisper import Perception
 from actalker.pipelines.listening import Sights, see
-from actalker.pipelines.request import Request
+from actalker.pipelines.request import Progress, Request, silent
 from actalker.pipelines.stages import Measured
 from actalker.pipelines.vae import SCALE, Vae
 from actalker.signals import media
@@ -73,9 +73,7 @@ def read_manifest(path: Path) -> list[Path]:
     return videos
 
 
-def check_clips(
-    videos: Iterable[Path], config: Full, frames: int, progress: Callable = lambda *_: None
-) -> dict[str, str]:
+def check_clips(videos: Iterable[Path], config: Full, frames: int, progress: Progress = silent) -> dict[str, str]:
     """Each video and "ok", or in one sentence what is wrong with it."""
     report, videos = {}, list(videos)
     for i, video in enumerate(videos):
