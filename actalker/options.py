@@ -9,7 +9,6 @@ from pathlib import Path
 from actalker.config import REGIONS, SOURCES
 from actalker.errors import InputError
 from actalker.pipelines import TIERS, Request, Running
-from actalker.pipelines.recipe import read_tier
 
 SETTINGS = [name for name, setting in Request.__dataclass_fields__.items() if "help" in setting.metadata]
 
@@ -47,6 +46,8 @@ def add_tier(verb: argparse.ArgumentParser) -> None:
 
 def tier_and_running(options: argparse.Namespace) -> tuple[str, Running]:
     """The tier, and how the full one runs: as given, else as in the recipe. InputError where they do not fit."""
+    from actalker.pipelines.recipe import read_tier
+
     tier, base = read_tier(options.recipe) if options.recipe else ("embedded", Running())
     tier = options.tier or tier
     names = {"full_preset": "preset", "full_masks": "masks"}
