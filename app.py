@@ -19,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     log.setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="actalker-") as folder:
+        # Of the network's small tensors several threads make less, not more, as soon as something else wants a core.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read by gradio when it is imported
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "uploads")
         _serve(Path(folder) / "visitors", options)

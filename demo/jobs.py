@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from actalker.compare import compare
+from actalker.errors import InputError
 from actalker.pipelines import Progress, Request
 from actalker.pipelines.request import silent
 from actalker.pipelines.stages import Measured, Senses
@@ -126,6 +127,8 @@ def _linked(source: Path, target: Path) -> Path:
     target.parent.mkdir()
     try:
         os.link(source, target)
+    except FileNotFoundError:
+        raise InputError(f"{source.name} is no longer here; upload it again.") from None
     except OSError:
         shutil.copyfile(source, target)
     return target

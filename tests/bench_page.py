@@ -15,6 +15,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # as app.py does
+os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="actalker-bench-")
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 from browsing import CHROMIUM, PIECE_PLAYS, PLAYS, opened  # noqa: E402

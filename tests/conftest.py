@@ -1,9 +1,15 @@
 """Settings of the whole test session, and the fixtures of the tests in a browser."""
 
+import os
+import tempfile
+
 import pytest
 import torch
 from browsing import CHROMIUM, opened
 from samples import tone, write_sound
+
+# Gradio deletes this folder when a page is closed, so no two runs may share one.
+os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="actalker-tests-")
 
 
 @pytest.fixture(scope="session", autouse=True)

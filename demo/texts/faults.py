@@ -3,6 +3,7 @@
 import re
 
 CHINESE = {
+    r"(?P<name>.+) is no longer here; upload it again\.": "{name} 已不存在，请重新上传。",
     r"(?P<name>.+) is empty \(0 bytes\); .*": "{name} 是空文件（0 字节），请换一个文件。",
     r"(?P<name>.+) holds (?P<kind>.+), not a picture; .*": "{name} 不是照片，请用 JPEG、PNG 或 WebP 图片。",
     r"(?P<name>.+) holds (?P<kind>.+), not a recording; .*": "{name} 不是录音，请用 WAV、MP3、M4A 等音频文件。",
