@@ -130,9 +130,9 @@ def output_panel(words: Words) -> Output:
     heading(3, words("step.get"))
     check = gradio.HTML(Note("hint", words("status.idle")).html, elem_id="check", padding=False)
     with gradio.Row(elem_id="buttons"):
-        create = gradio.Button(words("create"), variant="primary", size="lg", scale=3, min_width=150, elem_id="create")
-        preview = gradio.Button(words("preview"), size="lg", scale=2, min_width=140, elem_id="preview")
-        cancel = gradio.Button(words("cancel"), size="lg", scale=1, min_width=90, interactive=False, elem_id="cancel")
+        create = gradio.Button(words("create"), variant="primary", size="lg", scale=3, min_width=134, elem_id="create")
+        preview = gradio.Button(words("preview"), size="lg", scale=2, min_width=132, elem_id="preview")
+        cancel = gradio.Button(words("cancel"), size="lg", scale=1, min_width=76, interactive=False, elem_id="cancel")
     status = gradio.HTML(elem_id="status", padding=False)
     with gradio.Group(elem_classes="card"):
         pieces = gradio.HTML(telling.pieces(()), elem_id="pieces", padding=False)

@@ -25,6 +25,8 @@ from demo.texts import Words
 NOTHING = (71, 85, 105)  # the colour that takes a place away from every region
 PAINTS = {**regions.COLOURS, "nothing": NOTHING}
 BRUSH = 22  # px
+# An editor that has just come into view shows no picture that it is given before it is set up, which it tells nobody.
+AFTER_A_WHILE = "async (...given) => { await new Promise(go => setTimeout(go, 600)); return given; }"
 
 
 @dataclass(frozen=True)
@@ -184,10 +186,10 @@ def _connect(studio: Studio, tab: gradio.Tab, sources: Sources, plan: Plan, mask
 
     shown = [masks.painted, drawn.picture, plan.picture, drawn.note]
     begin = {"fn": begun, "inputs": [photo, sources.face, masks.base], "outputs": [masks.base, masks.editor], **QUIET}
-    tab.select(opened, [photo, sources.face, masks.editor], masks.editor, **QUIET)
+    tab.select(opened, [photo, sources.face, masks.editor], masks.editor, js=AFTER_A_WHILE, **QUIET)
     new = [photo.change, sources.face.change, masks.base.change]
     anew = gradio.on(new, trigger_mode="always_last", **begin)
-    reset = drawn.reset.click(lambda: None, None, masks.base, **QUIET).then(**begin)
+    reset = drawn.reset.click(lambda: (None, None), None, [masks.base, masks.editor], **QUIET).then(**begin)
     for event in (anew, reset):
         event.then(unpainted, inputs, shown, **QUIET)
     changes = [widget.change for widget in (*plan.masks.values(), *plan.regions.values())]

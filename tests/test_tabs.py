@@ -47,9 +47,16 @@ def _recipe(page, folder: Path) -> Path:
     return path
 
 
-def _created(page) -> None:
+def _created(page, quick) -> None:
+    """Another video, and not the last one, which shows until the new one begins."""
     open_tab(page, "Animate")
+    before = len(quick.requests)
     page.locator("#create").click()
+    for _ in range(PATIENCE // 100):
+        if len(quick.requests) > before:
+            break
+        page.wait_for_timeout(100)
+    assert len(quick.requests) == before + 1
     page.wait_for_function(PLAYS)
 
 
@@ -57,7 +64,7 @@ def test_a_painted_mask_is_in_the_recipe_and_reset_takes_it_out(page, quick, voi
     give(page, "photo", PHOTO)
     give(page, "speech", voice)
     _paint(page, "Brows")
-    _created(page)
+    _created(page, quick)
     content = base64.b64decode(json.loads(_recipe(page, tmp_path).read_text())["settings"]["painted"])
     labels = np.array(Image.open(io.BytesIO(content)))
     assert labels.shape == (512, 512)
@@ -66,7 +73,7 @@ def test_a_painted_mask_is_in_the_recipe_and_reset_takes_it_out(page, quick, voi
     open_tab(page, "Masks")
     page.locator("#masks-reset").click()
     page.locator("#masks-note .hint").wait_for()
-    _created(page)
+    _created(page, quick)
     page.get_by_text("Your video is ready.").wait_for()
     assert quick.requests[-1].painted is None
 
@@ -81,7 +88,7 @@ def test_directions_reach_the_request_and_are_drawn(page, quick, voice):
     page.get_by_text("1 changes").or_(page.get_by_text("1 change.")).first.wait_for()
     expect(page.locator("#timeline .block.still")).to_have_count(4)
     fill(page, "#hand-smile", "0.5")
-    _created(page)
+    _created(page, quick)
     page.get_by_text("Your video is ready.").wait_for()
     (cue,) = quick.requests[-1].timeline
     assert (cue.start, cue.regions) == (0.4, config.PRESETS["voice-still"])
@@ -152,7 +159,7 @@ def test_a_recipe_dropped_on_the_page_brings_everything_back(page, quick, voice,
     open_tab(page, "Animate")
     page.locator("#settings button").first.click()
     fill(page, "#seed", "7")
-    _created(page)
+    _created(page, quick)
     page.get_by_text("Your video is ready.").wait_for()
     first, recipe = quick.requests[-1], _recipe(page, tmp_path)
     page.reload()
@@ -166,7 +173,7 @@ def test_a_recipe_dropped_on_the_page_brings_everything_back(page, quick, voice,
     page.locator("#region-head label.selected", has_text="Still").wait_for()
     page.locator("#mask-picture img").wait_for()
     page.get_by_text("Everything is here.").wait_for()
-    _created(page)
+    _created(page, quick)
     page.get_by_text("Your video is ready.").wait_for()
     again = quick.requests[-1]
     for name in ("regions", "seed", "timeline", "offsets", "painted", "grow", "feather", "size", "fps", "steps"):

@@ -141,9 +141,9 @@ TEXTS = {
     # Masks
     "masks.lead": "看清每个信号可以驱动照片的哪一部分。可以扩大或柔化区域，也可以亲手涂画。",
     "masks.paint": "涂画",
-    "masks.editor": "在照片上涂画；橡皮可擦去笔画",
+    "masks.editor": "照片",
     "masks.needs_photo": "请在第一页添加照片，人脸会显示在这里。",
-    "masks.how": "先选区域，再涂它该动的地方。涂过的地方只属于该区域。",
+    "masks.how": "先选区域，再在照片上涂它该动的地方。涂过的地方只属于该区域；橡皮可擦去笔画。",
     "masks.painted": "已涂画。下一个视频及其配方会使用这些区域。",
     "masks.reset": "恢复人脸原有区域",
     "paint.mouth": "嘴部",

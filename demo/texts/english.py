@@ -142,9 +142,10 @@ TEXTS = {
     # Masks
     "masks.lead": "See which part of the photo each signal may move. Widen or soften the regions, or paint them.",
     "masks.paint": "Paint",
-    "masks.editor": "Paint on the photo; the eraser takes paint away again",
+    "masks.editor": "Photo",
     "masks.needs_photo": "Add a photo on the first tab; its face then shows here.",
-    "masks.how": "Choose a region, then paint where it should move. What is painted belongs to that region alone.",
+    "masks.how": "Choose a region, then paint on the photo where it should move. What is painted belongs to that "
+    "region alone; the eraser takes paint away again.",
     "masks.painted": "Painted. The next video, and its recipe, use these regions.",
     "masks.reset": "Back to the regions of the face",
     "paint.mouth": "Mouth",
