@@ -181,8 +181,9 @@ def test_a_tool_of_the_model_context_protocol_makes_a_video(tmp_path, voice, qui
             given = {"photo": _data(PHOTO, "image/jpeg"), "speech": _data(voice, "audio/wav"), "seed": 3}
             return tools, (await session.call_tool("animate", given)).content
 
-    with served(quick_runner(tmp_path / "work", quick), mcp=True) as address:
-        tools, content = asyncio.run(talk(address))
+    # In a thread of its own: a browser of another test may keep this one's event loop running.
+    with served(quick_runner(tmp_path / "work", quick), mcp=True) as address, ThreadPoolExecutor(1) as apart:
+        tools, content = apart.submit(asyncio.run, talk(address)).result()
     assert {"animate", "compare"} <= set(tools)
     assert "Make a photo talk" in tools["animate"].description
     assert "a photo of a face" in json.dumps(tools["animate"].inputSchema)
