@@ -54,6 +54,23 @@ def test_blinks_close_both_lids_every_few_seconds() -> None:
     assert np.all(np.diff(closed) <= 5 * FPS + 1)
 
 
+def test_lids_often_close_where_a_phrase_ends() -> None:
+    """Two seconds of speech, then silence: the share of drawn faces whose lids close within half a second of a time."""
+    level = np.concatenate([syllables(50), np.zeros(50)])
+    drawn = (column(accompany(level, FPS, np.random.default_rng(seed)), "eyeBlinkLeft") for seed in range(300))
+    closed = np.array([track > 0.8 for track in drawn])
+    before, after = closed[:, 25:35].any(1).mean(), closed[:, 50:60].any(1).mean()
+    assert after > 0.45
+    assert before < 0.25
+
+
+def test_a_tracker_sees_nearly_the_whole_motion() -> None:
+    motion = np.ones((50, 38)) * 0.5
+    sizes = np.concatenate([measured(motion, np.random.default_rng(seed)).mean(0)[MESH] for seed in range(20)])
+    assert abs(np.median(sizes) / 0.5 - 1) < 0.03
+    assert 0.04 < np.std(sizes / 0.5) < 0.08
+
+
 def test_head_moves_with_a_voice_and_is_calm_without() -> None:
     rng = np.random.default_rng(2)
     for name, least in (("headYaw", 1.6), ("headPitch", 1.1), ("headRoll", 0.9)):

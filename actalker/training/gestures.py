@@ -17,6 +17,8 @@ LOWEST = np.array([-1.0 if name in SIGNED else 0.0 for name in COEFFICIENTS])  #
 BLINK_CLOSE, BLINK_OPEN = 0.12, 0.20  # s
 GAZE_PER_DEGREE = 0.02  # how far the eyes turn back while the head turns, so that they stay on the camera
 CALM = 0.3  # share of the head's motion that is left in silence
+PHRASE_BLINKS = 0.6  # chance that the lids close where a phrase ends
+TRACKER_GAIN = 0.06  # standard deviation of the logarithm of how much of a motion a tracker sees
 
 # Standard deviation while speaking, and the time scale in seconds.
 SWAY = {
@@ -79,7 +81,7 @@ def accompany(loudness: np.ndarray, fps: float, rng: np.random.Generator) -> np.
         if rng.random() < 0.30:
             _add_brow_raise(motion, frame, fps, rng)
     _add_gaze(motion, 0.10, 0.07, fps, rng)
-    _add_blinks(motion, fps, rng)
+    _add_blinks(motion, fps, rng, [end for end in _phrase_ends(loudness, fps) if rng.random() < PHRASE_BLINKS])
     return _bounded(motion)[:, MOUTH_COUNT:].astype(np.float32)
 
 
@@ -102,10 +104,11 @@ def driver(frames: int, fps: float, rng: np.random.Generator, mouth: np.ndarray 
 
 
 def measured(motion: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What a calibrated face tracker reports of `motion` (t, 38): jittery, a little smoothed, with bridged gaps."""
+    """What a calibrated face tracker reports of `motion` (t, 38): nearly its size, jittery, smoothed, gaps bridged."""
     units = np.array([DRIVER_RANGE.get(name, 1.0) for name in COEFFICIENTS])
+    gains = np.exp(rng.normal(0, TRACKER_GAIN, len(COEFFICIENTS)))
     jitter = rng.normal(0, rng.uniform(0.005, 0.03), motion.shape) * units
-    seen = gaussian_filter1d(motion + jitter, 0.7, axis=0, mode="nearest")
+    seen = gaussian_filter1d(gains * motion + jitter, 0.7, axis=0, mode="nearest")
     if rng.random() < 0.25:
         _bridge_gap(seen, rng)
     return np.where(IS_POSE, seen, np.clip(seen, LOWEST, 1.0)).astype(np.float32)
@@ -151,13 +154,14 @@ def _add_gaze(motion: np.ndarray, spread_x: float, spread_y: float, fps: float, 
         motion[:, INDEX[gaze]] += track - GAZE_PER_DEGREE * motion[:, INDEX[head]]
 
 
-def _add_blinks(motion: np.ndarray, fps: float, rng: np.random.Generator) -> None:
+def _add_blinks(motion: np.ndarray, fps: float, rng: np.random.Generator, prompts: Sequence[float] = ()) -> None:
+    """Blinks every few seconds; a prompt (a frame, ascending) brings the next one forward."""
     lids = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
-    frame = rng.uniform(0.3, 3.0) * fps
-    while frame < len(motion):
+    rested, due = 0.0, rng.uniform(0.3, 3.0) * fps
+    while (frame := next((prompt for prompt in prompts if rested <= prompt < due), due)) < len(motion):
         blink = _bump(len(motion), round(frame), BLINK_CLOSE * fps, BLINK_OPEN * fps) * rng.uniform(0.9, 1.0)
         motion[:, lids] = np.maximum(motion[:, lids], blink[:, None])
-        frame += np.clip(rng.gamma(6, 0.55), 2.0, 5.0) * fps
+        rested, due = frame + 0.8 * fps, frame + np.clip(rng.gamma(6, 0.55), 2.0, 5.0) * fps
 
 
 def _pose_track(frames: int, limit: float, fps: float, rng: np.random.Generator) -> np.ndarray:
@@ -183,6 +187,13 @@ def _stresses(loudness: np.ndarray, fps: float) -> Sequence[int]:
     """Frames of the prominent peaks of loudness, at least a third of a second apart."""
     smooth = gaussian_filter1d(loudness.astype(float), 0.06 * fps, mode="nearest")
     return find_peaks(smooth, height=0.5, prominence=0.08, distance=max(1, round(fps / 3)))[0]
+
+
+def _phrase_ends(loudness: np.ndarray, fps: float) -> Sequence[float]:
+    """Frames a tenth of a second after speech of at least half a second falls silent."""
+    speech = gaussian_filter1d(loudness.astype(float), 0.12 * fps, mode="nearest") > 0.3
+    ends = np.flatnonzero(speech[:-1] & ~speech[1:]) + 1
+    return [end + 0.1 * fps for end in ends if speech[max(0, end - round(0.5 * fps)) : end].all()]
 
 
 def smooth_noise(frames: int, scale: float, rng: np.random.Generator) -> np.ndarray:
