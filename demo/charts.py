@@ -9,7 +9,7 @@ import numpy as np
 from actalker.config import INDEX, REGIONS
 from demo.texts import Words
 
-WIDTH, LEFT, RIGHT = 720, 84, 12  # units of the drawing; names stand on the left
+WIDTH, LEFT, RIGHT = 720, 104, 12  # units of the drawing; names stand on the left
 ROW, GAP, AXIS = 26, 6, 30
 CURVE = 60  # height of a panel of curves
 NARROW = 60  # a block that is no wider has no room for its name
@@ -31,13 +31,13 @@ CURVES: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # what stands for a r
 
 def curves(words: Words, title: str, motions: Mapping[str, np.ndarray], fps: float, seconds: float) -> str:
     """A panel for each region with a curve for each motion (t, k), all on one axis of time."""
-    parts, top = [_legend(list(motions))], 22
+    parts, top = [], 2
     for region, of in CURVES.items():
         lines = {name: of(motion)[: round(seconds * fps) + 1] for name, motion in motions.items()}
         parts.append(_panel(words, region, lines, fps, seconds, top))
         top += CURVE + 2 * GAP
     parts.append(_axis(words, seconds, top))
-    return _drawing(title, top + AXIS, parts, "wide")
+    return _legend(list(motions)) + _drawing(title, top + AXIS, parts, "wide")
 
 
 def timeline(words: Words, title: str, segments: Sequence[Segment], seconds: float, wave: Sequence[float]) -> str:
@@ -147,16 +147,22 @@ def _panel(words: Words, region: str, lines: Mapping[str, np.ndarray], fps: floa
     frame = f"<rect class='frame' x='{LEFT}' y='{top}' width='{WIDTH - LEFT - RIGHT}' height='{CURVE}'/>"
     about = _name(words(f"curve.{region}"), top + CURVE / 2)
     ends = "".join(
-        f"<text class='tick' x='{LEFT - 4}' y='{y}' text-anchor='end' dy='.35em'>{value:.3g}</text>"
+        f"<text class='tick' x='{LEFT - 4}' y='{y}' text-anchor='end' dy='.35em'>{_short(value)}</text>"
         for value, y in ((high, top + 6), (low, top + CURVE - 6))
     )
     return frame + about + ends + "".join(paths)
 
 
+def _short(value: float) -> str:
+    """At most two decimals, and no minus before a nothing."""
+    return f"{round(value, 2) + 0.0:g}"
+
+
 def _legend(names: Sequence[str]) -> str:
-    parts, x = [], float(LEFT)
-    for number, name in enumerate(names):
-        parts.append(f"<path class='line n{number % 7}' d='M{x:.0f} 9h24'/>")
-        parts.append(f"<text x='{x + 29:.0f}' y='9' dy='.35em'>{escape(name)}</text>")
-        x += 29 + 20 + sum(10 if ord(letter) > 255 else 5.6 for letter in name)
-    return "".join(parts)
+    """A line of each kind with its name, in a row that breaks where it must."""
+    lines = "".join(
+        f"<li><svg viewBox='0 0 24 6' aria-hidden='true'><path class='line n{number % 7}' d='M0 3h24'/></svg>"
+        f"{escape(name)}</li>"
+        for number, name in enumerate(names)
+    )
+    return f"<ul class='chart legend'>{lines}</ul>"

@@ -16,6 +16,7 @@ from actalker import checkpoints, pipelines
 from actalker.cli import main
 from actalker.errors import InputError
 from actalker.pipelines import Cancelled, Request, Running
+from actalker.pipelines.full import sampling_of
 from actalker.pipelines.stages import Senses
 from actalker.signals import media
 
@@ -106,6 +107,27 @@ def test_signals_masks_and_seeds_matter(released, short, monkeypatch):
     assert not np.array_equal(one, render())
 
 
+@pytest.mark.parametrize("offload", [False, True])
+@pytest.mark.usefixtures("begun")
+def test_frames_come_while_windows_are_denoised(offload, short, monkeypatch):
+    """A window is 25 frames: 36 frames and a window of padding make three."""
+    pipeline = pipelines.load("full", Running(decode=2, offload=offload))
+    calls, run = [], pipeline.network.forward
+    monkeypatch.setattr(pipeline.network, "forward", lambda *given: calls.append(0) or run(*given))
+    request = Request(photo=PHOTO, speech=short["speech"], size=128, fps=60, steps=1).checked()
+    frames = pipeline.frames(request, Senses()(request))
+    next(frames)
+    at_first = len(calls)
+    assert len(list(frames)) == 35
+    assert len(calls) == 3
+    assert (at_first < 3) != offload
+
+
+def test_strengths_scale_the_guidance_of_their_signal():
+    request = Request(photo=PHOTO, audio_strength=0.5, video_strength=1.5, guidance=2.0)
+    assert sampling_of(request, Running()).scales == (2.0, 7.5, 9.0)
+
+
 @pytest.mark.usefixtures("begun")
 def test_stopping_leaves_nothing(short, tmp_path):
     def stop(stage, done):
@@ -186,9 +208,9 @@ def test_damaged_weights_and_small_machines_are_one_sentence(begun, short, tmp_p
 @pytest.mark.usefixtures("begun")
 def test_other_tiers_and_other_requests_are_refused(short, tmp_path):
     pipeline = pipelines.load("full")
-    request = Request(photo=PHOTO, speech=short["speech"], audio_strength=0.5)
-    with pytest.raises(InputError, match="0 or 1"):
-        pipeline(request, tmp_path / "out.mp4")
+    request = Request(photo=PHOTO, speech=short["speech"])
+    with pytest.raises(InputError, match=r"head_strength is 0\.5"):
+        pipeline(replace(request, head_strength=0.5), tmp_path / "out.mp4")
     with pytest.raises(InputError, match="motion-out"):
         pipeline(request, tmp_path / "out.mp4", motion_out=tmp_path / "m.npz")
     with pytest.raises(InputError, match="full tier has no offsets"):

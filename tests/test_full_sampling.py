@@ -6,11 +6,18 @@ from fill_rule import SHAPES, case, fill, relative
 from test_full_model import tiny
 
 from actalker.config import Encoders, Full, VideoSampling
-from actalker.model.diffusion import sigmas
+from actalker.model.diffusion import gathered, in_parts, sigmas
 from actalker.model.full import VideoDenoiser
 from actalker.model.masks import Masks
 from actalker.model.projections import IdentityProjection, PlaceGuider
-from actalker.model.video_diffusion import Film, denoise_film, guidance_rows, guidance_weights, video_levels
+from actalker.model.video_diffusion import (
+    Film,
+    denoise_film,
+    guidance_rows,
+    guidance_weights,
+    video_levels,
+    windows_around,
+)
 from actalker.pipelines.vae import Vae
 
 RUNS = [name for name in SHAPES["g"] if "N" in SHAPES["g"][name]]
@@ -80,24 +87,58 @@ def test_denoising_agrees_with_the_release(name):
     told, common = film(g, facts), case("pipeline", "common")
     config, done = sampling(facts), []
     latent = 0.18215 * common["vae_mean"][0]
-    out = denoise_film(network, told, g["noise"], latent, facts["frames_per_batch"], config, done.append)
-    assert len(done) == facts["steps_run"]
+    parts = list(denoise_film(network, told, g["noise"], latent, facts["frames_per_batch"], config, done.append))
+    out = gathered(parts, g["noise"])
+    assert len(done) == facts["steps_run"] - 1  # the last step tells of its windows
     windows = g["windows"].flatten(0, 1)
     assert len(network.calls) == len(windows)
     rows = len(guidance_rows(set(told.signals)))
     same = {1: [0, 1, 2, 2], 2: [0, 1, 1, 2], 3: [0, 1, 2, 3]}[facts["gate"][0] + 2 * facts["gate"][1]]
-    _, conditions, first = network.calls[0]
+    over_the_end = int((windows[: len(windows) // facts["steps_run"]].diff(dim=1) < 0).any(dim=1).sum())
+    _, conditions, first = network.calls[over_the_end]  # the others come after those
     assert len(first) == rows
     assert relative(-first[same], g["unet_out"]) < 5e-5
     pose = g["unet_pose"]
     assert relative(conditions.place.expand_as(pose), pose) < 2e-5
     if "frames" in g:
-        frames = torch.cat(list(vae().decode(out[0], facts["N"], config.decode)))
+        frames = torch.cat(list(vae().decode(iter(parts), out.shape[1], facts["N"], config.decode)))
         released = (g["frames"][0].transpose(0, 1) / 2 + 0.5).clamp(0, 1)  # there (c, t, H, W) around 0
         assert relative(frames, released) < 5e-4
         assert relative(out, g["latents_per_step"][-1]) < 5e-4
     else:
         assert relative(out, g["latents"]) < 5e-4
+
+
+@pytest.mark.parametrize(
+    ("length", "size", "overlap", "first"), [(7, 4, 0, 0), (11, 4, 1, 3), (8, 4, 2, 2), (4, 4, 0, 1)]
+)
+def test_windows_finish_every_frame_once_and_early(length, size, overlap, first):
+    """A denoiser that adds up what it was asked for: equal to averaging everything at the end."""
+    windows = windows_around(length, size, overlap, first)
+    asked = []
+
+    def denoise(x, _sigma, conditions):
+        asked.append(conditions)
+        return x * (1 + len(asked))
+
+    x = torch.randn(1, length, 2)
+    parts = list(in_parts(denoise, _Everywhere(), windows)(x, torch.tensor(1.0)))
+    total, counts = torch.zeros_like(x), torch.zeros(length, 1)
+    for number, window in enumerate(windows):
+        frames = window.places % length
+        total.index_add_(1, frames, x[:, frames] * (2 + number))
+        counts.index_add_(0, frames, torch.ones(size, 1))
+    assert torch.allclose(gathered(parts, x), total / counts)
+    assert sorted(torch.cat([frames for frames, _ in parts]).tolist()) == list(range(length))
+    assert len(parts) == len(windows)
+    over_the_end = sum(int(window.places[-1]) >= length - first for window in windows)
+    early = torch.cat([frames for frames, _ in parts[: over_the_end + 1]]).tolist()
+    assert set(range(size - first - overlap)) <= set(early)
+
+
+class _Everywhere:
+    def around(self, places):
+        return places
 
 
 def test_the_photo_is_encoded_as_in_the_release():

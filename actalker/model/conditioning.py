@@ -18,10 +18,10 @@ class Conditions:
     signals: dict[str, Tensor]  # name -> (b, t, m, c): a token a frame for speech, one a region for driving motion
     masks: dict[str, Tensor]  # name -> (t, n) bool: which tokens of which frames listen
 
-    def window(self, start: int, stop: int) -> "Conditions":
-        """The conditions of frames start..stop."""
-        signals = {name: signal[:, start:stop] for name, signal in self.signals.items()}
-        return replace(self, signals=signals, masks={name: mask[start:stop] for name, mask in self.masks.items()})
+    def around(self, places: Tensor) -> "Conditions":
+        """The conditions of the frames at `places` (n,)."""
+        signals = {name: signal[:, places] for name, signal in self.signals.items()}
+        return replace(self, signals=signals, masks={name: mask[places] for name, mask in self.masks.items()})
 
 
 def region_masks(sources: dict[str, str], frames: int) -> dict[str, Tensor]:

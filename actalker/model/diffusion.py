@@ -4,7 +4,8 @@ A denoiser is a function (x, sigma) -> denoised; guidance and windows are wrappe
 data of unit variance, sigma_data = 1: frames of k coefficients, or of latents (c, h, w) in the place of k.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from actalker.model.conditioning import Conditions
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # x (b, t, k), sigma () -> denoised (b, t, k)
 ConditionalDenoise = Callable[[Tensor, Tensor, Conditions], Tensor]
+Parts = Iterator[tuple[Tensor, Tensor]]  # frames (n,) of a clip and what they became (b, n, k), as they are finished
 
 
 def precondition(network: nn.Module) -> ConditionalDenoise:
@@ -47,23 +49,61 @@ def window_starts(length: int, size: int, overlap: int) -> list[int]:
     return [*range(0, length - size, size - overlap), length - size]
 
 
-def windowed(denoise: ConditionalDenoise, conditions: Conditions, size: int, overlap: int) -> Denoise:
-    """Denoise a clip of any length in overlapping windows, averaged with weights that fade at their ends.
+@dataclass(frozen=True)
+class Window:
+    """Places (n,) in a clip that are denoised together, counted around it, and their weights (n,) in averages."""
+
+    places: Tensor
+    weights: Tensor
+
+
+def fading_windows(length: int, size: int, overlap: int) -> list[Window]:
+    """Windows that cover a clip, with weights that fade at their ends."""
+    edge = torch.arange(1, min(size, length) + 1)
+    fade = torch.minimum(edge, edge.flip(0)).clamp(max=overlap + 1).float()
+    return [Window(start + edge - 1, fade) for start in window_starts(length, size, overlap)]
+
+
+def in_parts(
+    denoise: ConditionalDenoise, conditions: Conditions, windows: Sequence[Window]
+) -> Callable[[Tensor, Tensor], Parts]:
+    """Denoise window by window, averaged where they overlap; after each come the frames that no later one touches.
 
     Averaging predictions equals averaging Euler steps, which are linear in the prediction.
     """
 
-    def whole(x: Tensor, sigma: Tensor) -> Tensor:
+    def parts(x: Tensor, sigma: Tensor) -> Parts:
         length = x.shape[1]
-        frame = (1,) * (x.dim() - 2)
-        total, weights = torch.zeros_like(x), x.new_zeros(length, *frame)
-        for start in window_starts(length, size, overlap):
-            stop = min(start + size, length)
-            edge = torch.arange(1, stop - start + 1)
-            fade = torch.minimum(edge, edge.flip(0)).clamp(max=overlap + 1).to(x).view(-1, *frame)
-            total[:, start:stop] += fade * denoise(x[:, start:stop], sigma, conditions.window(start, stop))
-            weights[start:stop] += fade
-        return total / weights
+        total, weights = torch.zeros_like(x), x.new_zeros(length, *(1,) * (x.dim() - 2))
+        last = torch.zeros(length, dtype=torch.long)
+        for number, window in enumerate(windows):
+            last[window.places % length] = number
+        for number, window in enumerate(windows):
+            frames = (window.places % length).to(x.device)
+            fade = window.weights.to(x).view(-1, *weights.shape[1:])
+            denoised = denoise(x[:, frames], sigma, conditions.around(window.places))
+            total.index_add_(1, frames, fade * denoised.to(x))
+            weights.index_add_(0, frames, fade)
+            done = (last == number).nonzero().flatten().to(x.device)
+            yield done, total[:, done] / weights[done]
+
+    return parts
+
+
+def gathered(parts: Parts, like: Tensor) -> Tensor:
+    """All parts of a clip as one tensor of the shape and kind of `like`."""
+    whole = torch.empty_like(like)
+    for frames, values in parts:
+        whole[:, frames] = values
+    return whole
+
+
+def windowed(denoise: ConditionalDenoise, conditions: Conditions, size: int, overlap: int) -> Denoise:
+    """Denoise a clip of any length in overlapping windows."""
+
+    def whole(x: Tensor, sigma: Tensor) -> Tensor:
+        windows = fading_windows(x.shape[1], size, overlap)
+        return gathered(in_parts(denoise, conditions, windows)(x, sigma), x)
 
     return whole
 

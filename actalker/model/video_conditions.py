@@ -20,10 +20,6 @@ class VideoConditions:
     photo: Tensor | None = None  # (g, 4, h, w): the photo's latent, or zeros
     rows: tuple[int, ...] | None = None  # which of the g inputs each of the b rows starts from; None: its own
 
-    def window(self, start: int, stop: int) -> "VideoConditions":
-        """The conditions of frames start..stop."""
-        return self.around(torch.arange(start, stop))
-
     def only(self, row: int) -> "VideoConditions":
         """The conditions of one row."""
         told = {name: signal[row : row + 1] for name, signal in self.signals.items()}

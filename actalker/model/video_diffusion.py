@@ -14,7 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from actalker.config import VideoSampling
-from actalker.model.diffusion import ConditionalDenoise, Denoise, precondition, sample_euler, sigmas, windowed
+from actalker.model.diffusion import (
+    ConditionalDenoise,
+    Parts,
+    Window,
+    fading_windows,
+    gathered,
+    in_parts,
+    precondition,
+    sample_euler,
+    sigmas,
+)
 from actalker.model.masks import Masks
 from actalker.model.video_conditions import VideoConditions
 
@@ -81,22 +91,14 @@ def guided_by_rows(denoise: ConditionalDenoise, weights: Callable[[Tensor], Tens
     return guide
 
 
-def cyclic(
-    denoise: ConditionalDenoise, conditions: VideoConditions, size: int, overlap: int, first: Callable[[Tensor], int]
-) -> Denoise:
-    """Windows around a clip whose end meets its beginning, the first of them `first(sigma)` frames before frame 0."""
+def windows_around(length: int, size: int, overlap: int, first: int) -> list[Window]:
+    """Windows around a clip whose end meets its beginning, laid out from `first` frames before frame 0.
 
-    def whole(x: Tensor, sigma: Tensor) -> Tensor:
-        length = x.shape[1]
-        total, counts = torch.zeros_like(x), x.new_zeros(length, 1, 1, 1)
-        for start in range(0, length, size - overlap):
-            places = torch.arange(start, start + size) - first(sigma)
-            frames = (places % length).to(x.device)
-            total.index_add_(1, frames, denoise(x[:, frames], sigma, conditions.around(places)).to(x))
-            counts.index_add_(0, frames, torch.ones_like(counts[:size]))
-        return total / counts
-
-    return whole
+    Those that run over the end into the beginning come before the others, so that frames are finished in order.
+    """
+    starts = range(-first, length - first, size - overlap)
+    in_order = sorted(starts, key=lambda start: start + size <= length - first)
+    return [Window(torch.arange(start, start + size), torch.ones(size)) for start in in_order]
 
 
 def video_levels(config: VideoSampling) -> Tensor:
@@ -113,8 +115,10 @@ def denoise_film(
     window: int,
     config: VideoSampling,
     after_step: Callable[[int], None],
-) -> Tensor:
-    """Latents (1, t, 4, h, w) of a film, scaled as the VAE's are in diffusion; `after_step(i)` may raise to stop.
+) -> Parts:
+    """Latents of a film, scaled as the VAE's are in diffusion: frames (n,) with (1, n, 4, h, w), as they are finished.
+
+    `after_step(i)` may raise to stop; of the last step, every window yields the frames that it finishes.
 
     noise: standard normal (1, t + padding, 4, h, w), with a window of padding or none (`padded`). latent: (4, h, w),
     the photo's, scaled, from which the film begins.
@@ -132,12 +136,20 @@ def denoise_film(
         return shares[step(sigma)] if low <= float(sigma) <= high else None
 
     denoise = guided_by_rows(precondition(network), weights)
-    if padding:
-        whole = cyclic(denoise, conditions, window, config.overlap, lambda sigma: step(sigma) * config.shift % window)
-    else:
-        whole = windowed(denoise, conditions, min(window, film.frames), config.overlap)
-    begin = noise + latent / levels[0]
-    return sample_euler(whole, begin, levels.to(noise.device), torch.tensor(False, device=noise.device), after_step)
+
+    def parts(x: Tensor, sigma: Tensor) -> Parts:
+        if padding:
+            windows = windows_around(x.shape[1], window, config.overlap, step(sigma) * config.shift % window)
+        else:
+            windows = fading_windows(x.shape[1], window, config.overlap)
+        return in_parts(denoise, conditions, windows)(x, sigma)
+
+    def whole(x: Tensor, sigma: Tensor) -> Tensor:
+        return gathered(parts(x, sigma), x)
+
+    on, unsettled = levels.to(noise.device), torch.tensor(False, device=noise.device)
+    before_last = sample_euler(whole, noise + latent / levels[0], on[:-1], unsettled, after_step)
+    yield from parts(before_last, on[-2])  # the step to no noise at all takes the prediction itself
 
 
 def _weights_by_step(gates: set[str], config: VideoSampling, steps: int) -> list[Tensor]:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from actalker import checkpoints
 from actalker.config import FAST, VideoSampling
 from actalker.errors import InputError
+from actalker.model.diffusion import Parts
 from actalker.model.masks import Masks
 from actalker.model.video_diffusion import denoise_film, padded
 from actalker.pipelines.embedded import peak_memory_mb
@@ -24,6 +25,7 @@ from actalker.pipelines.stages import Measured, frame_count, measure, sound_trac
 from actalker.pipelines.vae import SCALE, Vae
 from actalker.scan import recorded
 from actalker.signals import media
+from actalker.signals.place import Place
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 UNTRAINED = "These weights are Stable Video Diffusion's own: control is untrained, so speech and clip steer nothing."
@@ -95,36 +97,41 @@ class FullPipeline:
         for name in ("timeline", "offsets"):
             if getattr(request, name):
                 raise InputError(f"The full tier has no {name}; leave it out, or take the embedded tier.")
-        for name, strength in request.strengths.items():
-            if strength not in (0, 1):
-                raise InputError(f"{name}_strength is {strength}; the full tier takes 0 or 1, see --guidance.")
+        if request.head_strength != 1:
+            raise InputError(
+                f"head_strength is {request.head_strength}; the full tier moves the head as it learned to."
+            )
         if not self.trained:
             log.warning(UNTRAINED)
         return request.checked()
 
+    @torch.inference_mode()
     def frames(self, request: Request, measured: Measured, progress: Progress = silent) -> Iterator[np.ndarray]:
-        """The clip's frames (h, w, 3) uint8, as soon as the VAE has decoded their chunk."""
+        """The clip's frames (h, w, 3) uint8: a chunk of the VAE as soon as windows of the last step have finished it.
+
+        With offloading, the last step is over before the first chunk, as network and VAE take turns on the device.
+        """
         sampling = sampling_of(request, self.running)
-        latents, frames = self.denoise(request, measured, sampling, progress)
+        count = frame_count(measured.seconds, request.fps)
+        length = padded(count, self.network.config.window, sampling)
+        parts = self.denoise(request, measured, sampling, progress)
+        if self.running.offload:
+            parts = iter(list(parts))
         done = 0
-        with torch.inference_mode(), self._at_work(self.vae.model):
-            for chunk in self.vae.decode(latents.to(self.device), frames, sampling.decode):
+        with self._at_work(self.vae.model):
+            for chunk in self.vae.decode(parts, length, count, sampling.decode):
                 for frame in chunk.mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy():
                     done += 1
-                    progress("rendering", done / frames)
+                    progress("rendering", done / count)
                     yield frame
 
     @torch.inference_mode()
     def denoise(
         self, request: Request, measured: Measured, sampling: VideoSampling, progress: Progress = silent
-    ) -> tuple[Tensor, int]:
-        """Latents (t + padding, 4, h, w), scaled, and the number of wanted frames t."""
+    ) -> Parts:
+        """Scaled latents (1, n, 4, h, w) of frames (n,), those of the padding behind the clip, too, as they finish."""
         frames, window = frame_count(measured.seconds, request.fps), self.network.config.window
-        place, maps = place_of(request, measured, 576 if request.size == "full" else request.size)
-        if self.running.masks == "ones":
-            maps = {name: np.full_like(pixels, 255) for name, pixels in maps.items()}
-        pixels = {name: torch.from_numpy(mask / np.float32(255)) for name, mask in maps.items()}
-        masks = Masks(pixels, self.network.config.unet.mask_rule)
+        place, masks = self._places(request, measured)
         picture = torch.from_numpy(place.picture / np.float32(127.5) - 1).permute(2, 0, 1)[None]
         with self._at_work(self.vae.model):
             photo = self.vae.encode(picture.to(self.device))[0]
@@ -135,7 +142,7 @@ class FullPipeline:
         with self._at_work(self.network):
             sights = replace(sights, **{k: v.to(self.device) for k, v in vars(sights).items() if v is not None})
             film = film_of(self.network, sights, place, masks, photo, frames, float(request.fps))
-            latents = denoise_film(
+            yield from denoise_film(
                 self.network,
                 film,
                 noise.to(self.device),
@@ -144,7 +151,14 @@ class FullPipeline:
                 sampling,
                 lambda i: progress("denoising", (i + 1) / sampling.steps),
             )
-        return latents[0], frames
+
+    def _places(self, request: Request, measured: Measured) -> tuple[Place, Masks]:
+        """The photo at working size, and where each signal holds in it."""
+        place, maps = place_of(request, measured, 576 if request.size == "full" else request.size)
+        if self.running.masks == "ones":
+            maps = {name: np.full_like(pixels, 255) for name, pixels in maps.items()}
+        pixels = {name: torch.from_numpy(mask / np.float32(255)) for name, mask in maps.items()}
+        return place, Masks(pixels, self.network.config.unet.mask_rule)
 
     @contextmanager
     def _at_work(self, part: nn.Module) -> Iterator[None]:
@@ -190,7 +204,13 @@ def _device(name: str | None) -> torch.device:
 
 
 def sampling_of(request: Request, running: Running) -> VideoSampling:
-    """The preset with the request's steps and guidance: `guidance` multiplies how far the signals push."""
+    """The preset with the request's steps and guidance: `guidance` and a signal's strength multiply how it pushes."""
     base = FAST if running.preset == "fast" else VideoSampling(steps=request.steps)
-    scales = (base.scales[0], *(scale * request.guidance for scale in base.scales[1:]))
+    appearance, audio, video = base.scales
+    strengths = request.strengths
+    scales = (
+        appearance,
+        audio * request.guidance * strengths["audio"],
+        video * request.guidance * strengths["video"],
+    )
     return replace(base, scales=scales, decode=running.decode, overlap=running.overlap or base.overlap)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from actalker.model.diffusion import Parts
+
 SCALE = 0.18215  # diffusion sees latents of about unit variance
 
 
@@ -26,13 +28,24 @@ class Vae:
         self.model.encoder.float(), self.model.quant_conv.float()  # they overflow in float16
         return self.model.encode(picture.float()).latent_dist.mode()
 
-    def decode(self, latents: Tensor, frames: int, chunk: int) -> Iterator[Tensor]:
-        """Scaled latents (t, 4, h, w) -> the first `frames` frames, (n, 3, H, W) in [0, 1] at a time.
+    def decode(self, parts: Parts, length: int, frames: int, chunk: int) -> Iterator[Tensor]:
+        """Scaled latents of `length` frames, (n,) with (1, n, 4, h, w) at a time -> the first `frames` frames.
 
-        The decoder mixes the frames of a chunk. Chunks without a wanted frame are left out.
+        They come as (n, 3, H, W) in [0, 1], a chunk as soon as its latents are there: the decoder mixes the frames of
+        a chunk. Chunks without a wanted frame are left out.
         """
         dtype = next(self.model.decoder.parameters()).dtype
-        for start in range(0, frames, chunk):
-            part = latents[start : start + chunk].to(dtype) / SCALE
-            film = self.model.decode(part, num_frames=len(part)).sample
-            yield (film[: frames - start].float() / 2 + 0.5).clamp(0, 1)
+        waiting: dict[int, Tensor] = {}
+        starts = iter(range(0, frames, chunk))
+        wanted = _chunk(next(starts), chunk, length)
+        for numbers, latents in parts:
+            waiting.update(zip(numbers.tolist(), latents[0], strict=True))
+            while wanted and all(number in waiting for number in wanted):
+                part = torch.stack([waiting.pop(number) for number in wanted]).to(dtype) / SCALE
+                film = self.model.decode(part, num_frames=len(part)).sample
+                yield (film[: frames - wanted.start].float() / 2 + 0.5).clamp(0, 1)
+                wanted = _chunk(next(starts, length), chunk, length)
+
+
+def _chunk(start: int, size: int, length: int) -> range:
+    return range(start, min(start + size, length))
