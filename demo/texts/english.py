@@ -195,7 +195,7 @@ TEXTS = {
     "direct.frame": "One frame",
     "direct.at": "At second",
     "direct.show": "Show the frame",
-    "direct.reset": "All sliders back to 0",
+    "direct.reset": "Sliders back to 0",
     "direct.working": "Making the frame.",
     "direct.still": "The frame at {seconds} s, as the video will have it.",
     "hand.yaw": "Turn the head, degrees",
