@@ -10,7 +10,7 @@ from samples import write_sound
 from actalker import pipelines
 from actalker.config import PRESETS
 from actalker.errors import InputError
-from actalker.pipelines import Request, stills
+from actalker.pipelines import Request, embedded
 from actalker.pipelines.stages import Senses
 from actalker.signals import media
 
@@ -29,13 +29,13 @@ def pipeline(monkeypatch):
     """A pipeline that counts what it does in `made`."""
     pipeline = pipelines.load()
     pipeline.made = Counter()
-    denoise, portrait, call = pipeline.denoise, stills.Portrait, Senses.__call__
+    denoise, portrait, call = pipeline.denoise, embedded.Portrait, Senses.__call__
 
     def counted(name, run):
         return lambda *arguments: (pipeline.made.update([name]), run(*arguments))[1]
 
     monkeypatch.setattr(pipeline, "denoise", counted("motion", denoise))
-    monkeypatch.setattr(stills, "Portrait", counted("portrait", portrait))
+    monkeypatch.setattr(embedded, "Portrait", counted("portrait", portrait))
     monkeypatch.setattr(Senses, "__call__", counted("measured", call))
     return pipeline
 

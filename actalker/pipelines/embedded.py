@@ -2,30 +2,34 @@
 
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
 from actalker import checkpoints
 from actalker.config import REGIONS
+from actalker.pipelines.ahead import Errands, in_order
 from actalker.pipelines.denoising import Performance, denoise
 from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
 from actalker.pipelines.rendering import Pieces, write
 from actalker.pipelines.request import Progress, Request, silent
-from actalker.pipelines.stages import Measured, Senses, attended, measure, sound_track
-from actalker.pipelines.stills import still
+from actalker.pipelines.stages import Measured, Senses, measure, sound_track
+from actalker.pipelines.stills import PICTURE, key_of, still
 from actalker.render.portrait import Portrait
 from actalker.scan import recorded
 
 
 @dataclass
 class Stopwatch:
-    """Seconds spent in each stage."""
+    """Seconds spent in each stage, those of all threads together: stages that overlap add up to more than the total."""
 
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    lock: Lock = field(default_factory=Lock)
 
     @contextmanager
     def time(self, stage: str) -> Iterator[None]:
@@ -33,7 +37,8 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
+            with self.lock:
+                self.seconds[stage] += time.perf_counter() - started
 
 
 class EmbeddedPipeline:
@@ -44,6 +49,7 @@ class EmbeddedPipeline:
     def __init__(self, checkpoint: Path | None = None):
         self.network = checkpoints.load_motion_net(checkpoint)
         self.weights = checkpoints.sha256(checkpoint or checkpoints.folder() / checkpoints.EMBEDDED)
+        self._last_portrait: tuple[tuple, Portrait] | None = None
 
     def __call__(
         self,
@@ -68,14 +74,15 @@ class EmbeddedPipeline:
         with watch.time("total"):
             with watch.time("measure"):
                 measured = measure(request, progress)
-                sound = attended(lambda: sound_track(request, measured.seconds), progress, 1.0)
-                portrait = attended(lambda: portrait_of(request, measured), progress, 1.0)
-            with watch.time("denoise"), recorded() as scans:
-                performance = self.denoise(request, measured, progress)
+            with Errands(progress, "denoising") as errands:
+                listening = errands.begin(lambda: sound_track(request, measured.seconds))
+                preparing = errands.begin(lambda: self._portrait(request, measured))
+                with watch.time("denoise"), recorded() as scans:
+                    performance = self.denoise(request, measured, progress)
+                sound, portrait = errands.result(listening), errands.result(preparing)
             pieces = Pieces(out, len(performance.motion), request.fps, sound, chunk, chunk_seconds)
-            with watch.time("write"):
-                frames = self._frames(portrait, performance, watch, progress)
-                count, cancelled = write(out, frames, request.fps, sound, pieces)
+            frames = self._frames(portrait, performance, watch, progress)
+            count, cancelled = write(out, frames, request.fps, sound, pieces, watch.time)
         performance = performance.until(count)
         if motion_out is not None:
             performance.motion.save(motion_out)
@@ -85,20 +92,33 @@ class EmbeddedPipeline:
 
     def still(self, request: Request, at: float, measure: Senses | None = None) -> np.ndarray:
         """The frame (h, w, 3) uint8 at `at` seconds; quick if calls share a `measure`, see `stills.still`."""
-        return still(self.denoise, request, at, measure or Senses())
+        return still(self.denoise, self._portrait, request, at, measure or Senses())
 
     def denoise(self, request: Request, measured: Measured, progress: Progress = silent) -> Performance:
         """What the face does, as `denoising.denoise` says."""
         return denoise(self.network, request, measured, progress)
 
+    def _portrait(self, request: Request, measured: Measured) -> Portrait:
+        """The measured photo, ready to be moved; that of the last request if it is the same."""
+        key, last = key_of(request, "photo", "face", *PICTURE), self._last_portrait
+        if last is None or last[0] != key:
+            last = key, Portrait(measured.photo, measured.face, request.size, measured.masks)
+            self._last_portrait = last
+        return last[1]
+
     def _frames(
         self, portrait: Portrait, performance: Performance, watch: Stopwatch, progress: Progress
     ) -> Iterator[np.ndarray]:
-        for i, (values, seal) in enumerate(zip(performance.motion.values, performance.seal, strict=True), start=1):
+        """The frames in order, several of them rendered at a time."""
+        count = len(performance.motion)
+
+        def frame(i: int) -> np.ndarray:
             with watch.time("render"):
-                frame = portrait.render(values, seal=float(seal))
-            progress("rendering", i / len(performance.motion))
-            yield frame
+                return portrait.render(performance.motion.values[i], seal=float(performance.seal[i]))
+
+        for done, rendered in enumerate(in_order(frame, count), start=1):
+            progress("rendering", done / count)
+            yield rendered
 
     def _facts(
         self,
@@ -111,7 +131,6 @@ class EmbeddedPipeline:
     ) -> dict:
         height, width = portrait.shape[:2]
         frames, spent = len(performance.motion), watch.seconds
-        spent["encode"] = spent.pop("write") - spent["render"]
         seconds = float(frames / request.fps)
         return {
             "out": str(out),
@@ -134,11 +153,6 @@ class EmbeddedPipeline:
             "network_calls": performance.calls,
             "recipe": str(out.with_suffix(".json")),
         }
-
-
-def portrait_of(request: Request, measured: Measured) -> Portrait:
-    """The measured photo, ready to be moved."""
-    return Portrait(measured.photo, measured.face, request.size, measured.masks)
 
 
 def peak_memory_mb() -> int | None:

@@ -1,6 +1,7 @@
 """Frames into files as they are rendered: the whole video, and beside it pieces that can be played meanwhile."""
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from fractions import Fraction
 from pathlib import Path
 
@@ -81,7 +82,14 @@ def piece_ends(total: int, fps: Fraction, seconds: float) -> list[int]:
     return ends[1:]
 
 
-def write(out: Path, frames: Iterable[np.ndarray], fps: Fraction, sound: Sound, pieces: Pieces) -> tuple[int, bool]:
+def write(
+    out: Path,
+    frames: Iterable[np.ndarray],
+    fps: Fraction,
+    sound: Sound,
+    pieces: Pieces,
+    timed: Callable[[str], AbstractContextManager] = nullcontext,
+) -> tuple[int, bool]:
     """Write the frames to `out` and `pieces` as they come: how many there are, and whether it was cancelled.
 
     Where Cancelled is raised meanwhile, what is there becomes a shorter video; under a second of it is not kept, and
@@ -91,11 +99,13 @@ def write(out: Path, frames: Iterable[np.ndarray], fps: Fraction, sound: Sound, 
     with VideoWriter(out, fps, sound) as video, pieces:
         try:
             for frame in frames:
-                video.add(frame)
-                pieces.add(frame)
+                with timed("encode"):
+                    video.add(frame)
+                    pieces.add(frame)
         except Cancelled:
             if video.seconds < LEAST_KEPT:
                 raise
             cancelled = True
-        video.finish()
+        with timed("encode"):
+            video.finish()
     return video.frames, cancelled

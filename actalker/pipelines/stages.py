@@ -2,15 +2,16 @@
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
 
 from actalker.errors import InputError
+from actalker.pipelines.ahead import Errands
 from actalker.pipelines.request import Progress, Request, silent
 from actalker.signals import media
 from actalker.signals.audio import HOP, RATE, Speech, hear, read_speech
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 
 SOUND_RATE = 48000  # of the sound track; what is heard is not the 16 kHz that is measured
 NEUTRAL_SECONDS = 10.0  # of a clip are read at least, lest a short voice change what counts as its neutral face
-ATTENTION = 0.25  # seconds between two looks at whether to go on
 
 
 @dataclass(frozen=True)
@@ -58,39 +58,42 @@ class Senses:
     """
 
     def __init__(self, most: int = 24) -> None:
-        self._most = most
+        self._most, self._lock = most, Lock()
         self._kept: dict[tuple, object] = {}  # the one used last comes last
         self._last: dict[str, tuple[object, object]] = {}
 
     def __call__(self, request: Request, progress: Progress = silent) -> Measured:
-        """Read and measure what the open gates need. Raises InputError for anything that the user can mend."""
-        photo, faces = self.faces(request.photo, progress)
-        face = choose_face(faces, request.face, request.photo.name)
-        masks = attended(lambda: masks_of(request, face, photo.shape), progress)
+        """Read and measure what the open gates need, side by side. Raises InputError for what the user can mend."""
         opened = ever_open(request)
-        speech = self._speech(request, progress) if opened["audio"] else None
-        driving = self._driving(request, speech, progress) if opened["video"] else None
+        with Errands(progress) as errands:
+            looking = errands.begin(lambda: self._look(request))
+            speech = errands.result(errands.begin(lambda: self.heard(request))) if opened["audio"] else None
+            hearing = errands.begin(lambda: speech and speech.features)
+            watching = errands.begin(lambda: self._driving(request, speech, errands.told) if opened["video"] else None)
+            photo, face, count, masks = errands.result(looking)
+            errands.result(hearing)
+            driving = errands.result(watching)
         if speech is None and driving is None:
             raise InputError(
                 "No region follows a signal, so nothing would move; let the voice or the clip move a region."
             )
         seconds = speech.seconds if speech else min(driving.seconds, request.until or driving.seconds)
-        return Measured(photo, face, len(faces), masks, opened, speech, driving, seconds)
+        return Measured(photo, face, count, masks, opened, speech, driving, seconds)
 
-    def faces(self, photo: Path, progress: Progress = silent) -> tuple[np.ndarray, list[Face]]:
+    def faces(self, photo: Path) -> tuple[np.ndarray, list[Face]]:
         """The picture (h, w, 3) uint8 in a file and the faces in it."""
-        return self._once(photo, "faces", lambda: attended(lambda: _look_at(photo), progress))
+        return self._once(photo, "faces", lambda: _look_at(photo))
 
-    def heard(self, request: Request, progress: Progress = silent) -> Speech:
+    def heard(self, request: Request) -> Speech:
         """The speech, of a preview only as far as it goes."""
         path, until = request.speech, request.until
-        return self._once(path, ("heard", until), lambda: attended(lambda: _listen(path, until), progress))
+        return self._once(path, ("heard", until), lambda: _listen(path, until))
 
-    def _speech(self, request: Request, progress: Progress) -> Speech:
-        """The speech, with its features computed: here the wait for them can be ended."""
-        speech = self.heard(request, progress)
-        attended(lambda: speech.features, progress)
-        return speech
+    def _look(self, request: Request) -> tuple[np.ndarray, Face, int, dict[str, np.ndarray]]:
+        """The picture, the chosen face, how many there are, and where each region may move."""
+        photo, faces = self.faces(request.photo)
+        face = choose_face(faces, request.face, request.photo.name)
+        return photo, face, len(faces), masks_of(request, face, photo.shape)
 
     def _driving(self, request: Request, speech: Speech | None, progress: Progress) -> Motion:
         """The clip's motion, of a long clip only as far as the speech or the preview needs it."""
@@ -107,10 +110,14 @@ class Senses:
 
     def _once(self, path: Path, what: object, make: Callable[[], T]) -> T:
         key = (stamp(path), what)
-        self._kept[key] = self._kept.pop(key) if key in self._kept else make()
-        while len(self._kept) > self._most:
-            del self._kept[next(iter(self._kept))]
-        return self._kept[key]
+        with self._lock:
+            made = self._kept.pop(key, None)
+        made = make() if made is None else made
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > self._most:
+                del self._kept[next(iter(self._kept))]
+        return made
 
 
 def stamp(path: Path) -> tuple:
@@ -149,20 +156,6 @@ def ever_open(request: Request) -> dict[str, bool]:
 def measure(request: Request, progress: Progress = silent) -> Measured:
     """One request, measured. Raises InputError for anything that the user can mend."""
     return Senses()(request, progress)
-
-
-def attended(work: Callable[[], T], progress: Progress, done: float = 0.0) -> T:
-    """The result of `work`, done in a thread while progress is told, so that whoever waits can be stopped by it.
-
-    A wait that was stopped does not stop the work, which takes a few seconds at most and is then forgotten.
-    """
-    worker = ThreadPoolExecutor(1)
-    future = worker.submit(work)
-    worker.shutdown(wait=False)
-    while not future.done():
-        progress("measuring", done)
-        wait([future], timeout=ATTENTION)
-    return future.result()
 
 
 def _listen(path: Path, until: float | None) -> Speech:

@@ -80,7 +80,7 @@ def _cubic_weights() -> np.ndarray:
 _CUBIC = _cubic_weights()
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, nogil=True)
 def _sample_over(pixels, near, source, light, cubic, frame):  # noqa: ANN001, ANN202
     height, width = near.shape
     for y in range(light.shape[0]):
@@ -116,7 +116,7 @@ def _clip_span(first: float, last: float, weight: float, step: float) -> tuple[f
     return first, last
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, nogil=True)
 def _rasterise(triangles, screen, rest, light, solid, source, out_light, depth):  # noqa: ANN001, ANN202
     height, width = depth.shape
     for a, b, c in triangles:
@@ -148,7 +148,7 @@ def _rasterise(triangles, screen, rest, light, solid, source, out_light, depth):
                 out_light[y, x] = pa * light[a] + pb * light[b] + pc * light[c]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _soften_folds(picture, source):  # noqa: ANN001, ANN202
     """Blur a (h, w, c) picture, in place, by a 3 x 3 binomial only where its sampling map (h, w, 2) jumps."""
     height, width, channels = picture.shape

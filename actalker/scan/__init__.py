@@ -62,11 +62,18 @@ def _announce(name: str) -> None:
     log.info("selective scan: %s", name)
 
 
-def _refusal(name: str, call: Call) -> str | None:
+@cache
+def _missing(name: str) -> str | None:
+    """Why the backend cannot be imported. A failed import takes milliseconds, and a denoiser asks for every scan."""
     try:
-        return _module(name).refuses(call)
+        _module(name)
     except ImportError as error:
         return f"is not installed ({error})"
+    return None
+
+
+def _refusal(name: str, call: Call) -> str | None:
+    return _missing(name) or _module(name).refuses(call)
 
 
 def _choose(call: Call, backend: str) -> str:
