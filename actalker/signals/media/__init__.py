@@ -5,6 +5,8 @@ What is read is decoded by another process, within limits (`config.LIMITS`).
 
 from actalker.config import LIMITS
 from actalker.signals.media.door import VideoInfo, probe_video, read_audio, read_image, read_labels, read_video
+from actalker.signals.media.files import too_long
+from actalker.signals.media.reading import LEEWAY
 from actalker.signals.media.writing import VideoWriter, write_video
 
 LEAST_SIDE = LIMITS.photo_side
@@ -14,6 +16,7 @@ MOST_SECONDS = LIMITS.sound_seconds  # of what this program made, and of what it
 MOST_VIDEO_PIXELS = LIMITS.clip_pixels
 
 __all__ = [
+    "LEEWAY",
     "LEAST_SIDE",
     "LEAST_SOUND",
     "MOST_PIXELS",
@@ -26,5 +29,6 @@ __all__ = [
     "read_image",
     "read_labels",
     "read_video",
+    "too_long",
     "write_video",
 ]

@@ -25,7 +25,7 @@ def decode_image(path: Path, limits: MediaLimits) -> np.ndarray:
 
 
 def decode_labels(path: Path, content: bytes | None, limits: MediaLimits) -> np.ndarray:
-    """The values (h, w) uint8 of a PNG in mode L or P: that of the path, or the content. InputError as `read_labels`."""
+    """The values (h, w) uint8 of a PNG in mode L or P: a path, or its content. InputError as `read_labels`."""
     try:
         image = Image.open(path if content is None else io.BytesIO(content), formats=("PNG",))
     except Exception as fault:

@@ -21,7 +21,7 @@ from actalker.errors import InputError
 from actalker.signals.media import files
 
 _RESAMPLER_DELAY = 0.1  # seconds of sound that a resampler may still hold
-_LEEWAY = 0.5  # seconds that a clip may last beyond its limit: containers round, and tracks end apart
+LEEWAY = 0.5  # seconds that a clip may last beyond its limit: containers round, and tracks end apart
 _WHOLE = 0.9  # share of the declared length below which a file breaks off
 _ESTIMATED = ("mp3", "aac")  # formats whose length is a guess from the bit rate
 _HDR = {16: "PQ", 18: "HLG"}  # FFmpeg's numbers for transfer curves
@@ -80,12 +80,12 @@ def decode_video(
     """The frames of a video, one at a time, upright, (h, w, 3) uint8 RGB. InputError as `read_video`."""
     with _open_video(path, limits) as (container, stream), files.decoding(path, "video"):
         declared = _declared_seconds(container, stream)
-        if max_seconds is None and declared > longest + _LEEWAY:
+        if max_seconds is None and declared > longest + LEEWAY:
             raise files.too_long(path, declared, longest)
         _warn_of_hdr(path, stream)
         step = float(1 / _frame_rate(stream))
         rate = float(fps or 1 / step)
-        limit = round(rate * (longest + _LEEWAY if max_seconds is None else max_seconds))
+        limit = round(rate * (longest + LEEWAY if max_seconds is None else max_seconds))
         count, size, convert = 0, None, VideoReformatter()  # one for all: it keeps its tables
         for frame in _steady(_timed(container, stream, step), rate, step):
             if count == limit and max_seconds is None:  # longer than declared
@@ -103,9 +103,7 @@ def decode_video(
 def _compare(path: Path, decoded: float, declared: float) -> None:
     """Say so where fewer seconds were decoded than the file declares."""
     if decoded < _WHOLE * declared:
-        log.warning(
-            "%s breaks off after %.1f of %.1f s; only that part is used.", files.name(path), decoded, declared
-        )
+        log.warning("%s breaks off after %.1f of %.1f s; only that part is used.", files.name(path), decoded, declared)
 
 
 def _warn_of_hdr(path: Path, stream: VideoStream) -> None:

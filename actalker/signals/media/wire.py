@@ -44,10 +44,10 @@ class Answers:
         self._ring = memoryview(mmap.mmap(shared, SHARED))
         self._free, self._next = CHUNKS, 0
 
-    def send(self, message: dict, content: memoryview = memoryview(b"")) -> None:
+    def send(self, message: dict, content: memoryview | bytes = b"") -> None:
         """Write an answer, as fast as the other side takes it. OSError, EOFError: nobody reads any more."""
-        heading = _heading(message, content.nbytes)
-        for begin in range(0, content.nbytes, CHUNK):
+        heading = _heading(message, len(content))
+        for begin in range(0, len(content), CHUNK):
             self._put(content[begin : begin + CHUNK])
             _write(self._pipe, heading + _ONE)
             heading = b""
