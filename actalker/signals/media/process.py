@@ -25,7 +25,7 @@ sys.path.insert(0, sys.argv[1])
 from actalker.signals.media.decoder import serve
 serve(int(sys.argv[2]), int(sys.argv[3]))"""
 _TOLD = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "HOME", "LANG", "LC_ALL", "TMPDIR")  # and no secrets
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+_SMALL = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}  # address space is limited
 _STARTING = 60.0  # seconds
 _STOPPING = 1.0  # seconds that a decoder gets to end what nobody wants any more; then it is ended
 _MOST_JOBS = 100  # of one process: whatever files have left in it goes
@@ -125,6 +125,7 @@ class Decoder:
         while view:
             begin = time.monotonic()
             if not self._poll.poll(max(0.0, 1000 * self._left)):
+                self._left = 0.0
                 raise TimeoutError
             self._left -= time.monotonic() - begin
             count = os.readv(self._answer, [view])
@@ -137,7 +138,7 @@ class Decoder:
 
 
 def _started(taken: int, shared: int) -> subprocess.Popen:
-    told = {name: os.environ[name] for name in _TOLD if name in os.environ} | _ONE_THREAD
+    told = {name: os.environ[name] for name in _TOLD if name in os.environ} | _SMALL
     command = [sys.executable, "-P", "-c", _START, str(_ROOT), str(taken), str(shared)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0, "pass_fds": (taken, shared)}
     return subprocess.Popen(command, env=told, start_new_session=True, **pipes)

@@ -1,6 +1,7 @@
 """Sound and video, decoded."""
 
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from actalker.signals.media import files
 
 _RESAMPLER_DELAY = 0.1  # seconds of sound that a resampler may still hold
 LEEWAY = 0.5  # seconds that a clip may last beyond its limit: containers round, and tracks end apart
+_THREADS = 4  # each holds frames
 _WHOLE = 0.9  # share of the declared length below which a file breaks off
 _ESTIMATED = ("mp3", "aac")  # formats whose length is a guess from the bit rate
 _HDR = {16: "PQ", 18: "HLG"}  # FFmpeg's numbers for transfer curves
@@ -126,7 +128,7 @@ def _open_video(path: Path, limits: MediaLimits) -> Iterator[tuple[InputContaine
             shape = f"{context.width} x {context.height} pixels"
             raise InputError(f"{files.name(path)} has {shape}; reduce the video to 4096 x 2304 or less.")
         context.options = {"max_pixels": str(limits.clip_pixels)}
-        stream.thread_type = "AUTO"
+        stream.thread_type, context.thread_count = "AUTO", min(_THREADS, os.cpu_count() or 1)
         yield container, stream
 
 
