@@ -44,27 +44,18 @@ def save_weights(path: Path, state: dict[str, Tensor], config: object, facts: di
     metadata = {"config": json.dumps(values), "facts": json.dumps(facts), "kind": kind}
     part = path.with_suffix(".part")
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, part, metadata)
-    put_in_place(part, path)
-
-
-def put_in_place(made: Path, path: Path) -> None:
-    """Give a file its name, and put its hash beside it. Between the two there is no hash rather than a wrong one."""
-    _seal(path).unlink(missing_ok=True)
-    made.replace(path)
-    _seal(path).write_text(f"{sha256(path)}  {path.name}\n")
-    _seal(made).unlink(missing_ok=True)
+    part.replace(path)
 
 
 def verify(path: Path) -> None:
-    """Raise InputError where a file is not the one whose hash lies beside it; without a hash anything is believed."""
-    seal = _seal(path)
+    """Raise InputError where a file is not the one whose hash lies beside it, as sha256sum writes it.
+
+    What ships has a hash; what somebody made and put there has none, and is believed.
+    """
+    seal = path.with_name(f"{path.name}.sha256")
     if path.is_file() and seal.is_file() and seal.read_text().split()[:1] != [_hash(path, path.stat().st_mtime_ns)]:
-        raise InputError(f"{path.name} is not the file whose SHA-256 lies beside it in {seal.name}; fetch both again.")
-
-
-def _seal(path: Path) -> Path:
-    """Where a file's hash lies, as sha256sum writes and checks it."""
-    return path.with_name(f"{path.name}.sha256")
+        found = f"{path.name} is not the file whose SHA-256 lies beside it"
+        raise InputError(f"{found}; fetch it again, or remove {seal.name} if you made the file yourself.")
 
 
 @lru_cache
@@ -84,7 +75,7 @@ def read_metadata(path: Path) -> tuple[typing.Any, dict]:
         raise InputError(
             f"There is no checkpoint at {_short(path)}; {_remedy(path)} or set ACTALKER_CHECKPOINTS."
         ) from None
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path.name} is not a checkpoint of this program ({error}); give one that it made."
         ) from error

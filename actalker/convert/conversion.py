@@ -47,7 +47,7 @@ def convert(folders: Sequence[Path], out: Path, own: Encoders = OWN, seed: int =
     for name, (state, config, facts) in made.items():
         checkpoints.save_weights(out / f"{name}.new", state, config, facts)
     for name in made:
-        checkpoints.put_in_place(out / f"{name}.new", out / name)
+        (out / f"{name}.new").replace(out / name)
     numbers = {name: sum(map(Tensor.numel, state.values())) for name, (state, _, _) in made.items()}
     return {"out": str(out), "files": numbers, "trained": bool(released)}
 
