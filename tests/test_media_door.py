@@ -310,6 +310,22 @@ def test_a_painted_png_may_come_as_bytes(tmp_path):
     assert refusal(media.read_labels, b"").startswith("the painted PNG is no PNG;")
 
 
+def test_where_no_process_can_be_limited_files_are_read_in_this_one(monkeypatch, clip):
+    frames, sound = list(media.read_video(clip)), media.read_audio(clip)
+    monkeypatch.setattr(door, "process", None)
+    process._close_all()
+    assert np.array_equal(list(media.read_video(clip)), frames)
+    assert np.array_equal(media.read_audio(clip), sound)
+    assert media.probe_video(clip).fps == 25
+    assert "holds a video, not a picture" in refusal(media.read_image, clip)
+    assert not process._alive
+
+
+def test_rates_and_lengths_may_be_any_numbers(clip):
+    assert len(list(media.read_video(clip, Fraction(25), np.float64(0.4)))) == 10
+    assert len(media.read_audio(clip, np.int64(16000), Fraction(1))) == 16000
+
+
 def test_an_hdr_clip_is_read_with_a_warning(tmp_path, caplog):
     with av.open(str(tmp_path / "hdr.mp4"), "w") as container:
         stream = container.add_stream("libx265", rate=25, width=96, height=64, pix_fmt="yuv420p10le")

@@ -11,8 +11,13 @@ import numpy as np
 
 from actalker.config import LIMITS
 from actalker.errors import InputError
-from actalker.signals.media import files, process
+from actalker.signals.media import decoder, files
 from actalker.signals.media.reading import VideoInfo
+
+try:
+    from actalker.signals.media import process
+except ImportError:  # Windows cannot limit a process so; there files are decoded in this one
+    process = None
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +48,9 @@ def read_audio(path: str | Path, rate: int = 16000, max_seconds: float | None = 
     InputError: no such file, no sound in it, damaged, shorter than 0.1 s, or (without `max_seconds`) longer than 10
     minutes.
     """
-    path = files.existing(path, "recording")
+    path, settings = files.existing(path, "recording"), {"rate": int(rate), "max_seconds": _float(max_seconds)}
     seconds = LIMITS.sound_seconds if max_seconds is None else max_seconds
-    return np.concatenate(list(_read("audio", path, "recording", seconds=seconds, rate=rate, max_seconds=max_seconds)))
+    return np.concatenate(list(_read("audio", path, "recording", seconds=seconds, **settings)))
 
 
 def probe_video(path: str | Path) -> VideoInfo:
@@ -69,8 +74,13 @@ def read_video(
     """
     path = files.existing(path, "video")
     seconds = longest if max_seconds is None else max_seconds
-    fps = None if fps is None else float(fps)
-    yield from _read("video", path, "video", seconds=seconds, fps=fps, max_seconds=max_seconds, longest=longest)
+    settings = {"fps": _float(fps), "max_seconds": _float(max_seconds), "longest": float(longest)}
+    yield from _read("video", path, "video", seconds=seconds, **settings)
+
+
+def _float(number: float | None) -> float | None:
+    """A number of any kind, as JSON has it."""
+    return None if number is None else float(number)
 
 
 def _one(pieces: Iterator[np.ndarray | dict]) -> np.ndarray | dict:
@@ -86,10 +96,13 @@ def _read(
     times = max(1.0, seconds / 60.0)
     job = {"work": work, "path": os.path.abspath(path), "settings": settings, "limits": asdict(LIMITS)}
     job["cpu_seconds"] = round(LIMITS.cpu_seconds * times)
+    if process is None:
+        yield from decoder.decoded(job, content)
+        return
     most = 3 * max(LIMITS.refused_pixels, LIMITS.clip_pixels)
-    with process.borrowed() as decoder:
+    with process.borrowed() as borrowed:
         try:
-            for message, array in decoder.answers(job, content, LIMITS.wall_seconds * times, most):
+            for message, array in borrowed.answers(job, content, LIMITS.wall_seconds * times, most):
                 yield from _meant(message, array)
         except process.TooHeavy:
             raise files.too_heavy(path, wanted) from None

@@ -54,7 +54,7 @@ class Decoder:
         self._poll = select.poll()
         self._poll.register(self._answer, select.POLLIN)
         self._left = 0.0  # seconds to wait for the present file
-        self._ready, self._busy, self._jobs = False, False, 0
+        self._ready, self._busy, self._torn, self._jobs = False, False, False, 0
         _alive.add(self)
 
     @property
@@ -77,8 +77,9 @@ class Decoder:
         try:
             wire.ask(self._question, job, content)
             while self._busy:
+                self._torn = True
                 message, array = self._answered.receive(most)
-                self._busy = DONE not in message
+                self._torn, self._busy = False, DONE not in message
                 yield message, array
         except (EOFError, OSError, ValueError):
             self.close()
@@ -86,6 +87,8 @@ class Decoder:
 
     def settle(self) -> bool:
         """Let go of the present file. False: this process cannot be used again."""
+        if self._torn:  # by an interrupt, in the middle of an answer
+            return False
         if self._busy:
             self._left = _STOPPING
             try:
