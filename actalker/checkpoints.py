@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import typing
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -46,19 +47,43 @@ def save_weights(path: Path, state: dict[str, Tensor], config: object, facts: di
     part.replace(path)
 
 
+def verify(path: Path) -> None:
+    """Raise InputError where a file is not the one whose hash lies beside it, as sha256sum writes it.
+
+    What ships has a hash; what somebody made and put there has none, and is believed.
+    """
+    seal = path.with_name(f"{path.name}.sha256")
+    if path.is_file() and seal.is_file() and seal.read_text().split()[:1] != [_hash(path, path.stat().st_mtime_ns)]:
+        found = f"{path.name} is not the file whose SHA-256 lies beside it"
+        raise InputError(f"{found}; fetch it again, or remove {seal.name} if you made the file yourself.")
+
+
+@lru_cache
+def _hash(path: Path, changed: int) -> str:  # noqa: ARG001 - a changed file is another one
+    return sha256(path)
+
+
 def read_metadata(path: Path) -> tuple[typing.Any, dict]:
-    """The config and the facts in a checkpoint. Raises InputError when it is not one of ours."""
+    """The config and the facts in a checkpoint. Raises InputError when it is changed, or not one of ours."""
+    verify(path)
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
         config, kind = json.loads(metadata["config"]), KINDS[metadata.get("kind", "motion_net")]
         return built(kind, config) if kind else config, json.loads(metadata["facts"])
     except FileNotFoundError:
-        raise InputError(f"There is no checkpoint at {path}; {_remedy(path)} or set ACTALKER_CHECKPOINTS.") from None
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"There is no checkpoint at {_short(path)}; {_remedy(path)} or set ACTALKER_CHECKPOINTS."
+        ) from None
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path.name} is not a checkpoint of this program ({error}); give one that it made."
         ) from error
+
+
+def _short(path: Path) -> str:
+    """A checkpoint's name: where the program keeps its files is nobody's business."""
+    return f"{path.parent.name}/{path.name}"
 
 
 def _remedy(path: Path) -> str:
@@ -91,7 +116,7 @@ def load_motion_net(path: Path | None = None) -> MotionDenoiser:
     """The embedded tier's network, filled strictly and ready for use. Raises InputError when there is none."""
     path = path or folder() / EMBEDDED
     config, _ = read_metadata(path)
-    network = MotionDenoiser(config)
+    network = _network(MotionDenoiser, config, path)
     _fill(network, path)
     return network.eval().requires_grad_(False)
 
@@ -100,7 +125,7 @@ def load_denoiser(path: Path, dtype: torch.dtype = torch.float32) -> VideoDenois
     """The full tier's network on the CPU, in evaluation mode."""
     config, _ = read_metadata(path)
     with torch.device("meta"):
-        network = VideoDenoiser(config)
+        network = _network(VideoDenoiser, config, path)
     _fill(network, path, dtype)
     return network.eval().requires_grad_(False)
 
@@ -109,7 +134,7 @@ def load_perception(path: Path) -> Perception:
     """The frozen networks that read faces and voices for the released weights, in float32."""
     config, _ = read_metadata(path)
     with torch.device("meta"):
-        network = Perception(config)
+        network = _network(Perception, config, path)
     _fill(network, path, torch.float32)
     return network.eval().requires_grad_(False)
 
@@ -119,15 +144,26 @@ def fill_vae(network: nn.Module, path: Path, dtype: torch.dtype) -> None:
     _fill(network, path, dtype)
 
 
+def _network(kind: type[nn.Module], config: object, path: Path) -> nn.Module:
+    """A network of these sizes. Raises InputError where they make none."""
+    try:
+        return kind(config)
+    except Exception as error:
+        raise InputError(
+            f"{_short(path)} has a config that makes no network; give one that this program made."
+        ) from error
+
+
 def _fill(network: nn.Module, path: Path, dtype: torch.dtype | None = None) -> None:
     """Give a network a file's tensors, exactly those that it has; in another precision where that does no harm."""
+    verify(path)
     with safe_open(path, "pt") as file:
         weights = {name: _as(file.get_tensor(name), name, dtype) for name in file.keys()}  # noqa: SIM118 - not a dict
     try:
         network.load_state_dict(weights, assign=dtype is not None)
     except RuntimeError as error:
         remedy = "convert it again" if path.parent.name == "full" else "train one with this version"
-        raise InputError(f"{path} was made by another version of this program; {remedy}.") from error
+        raise InputError(f"{_short(path)} was made by another version of this program; {remedy}.") from error
 
 
 def _as(tensor: Tensor, name: str, dtype: torch.dtype | None) -> Tensor:
@@ -169,7 +205,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} cannot be read ({error}); fetch it again.") from error
+        raise InputError(f"{_short(path)} cannot be read ({error}); fetch it again.") from error
 
 
 def parameters(network: torch.nn.Module) -> int:

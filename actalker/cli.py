@@ -236,12 +236,12 @@ def _request(options: argparse.Namespace) -> Request:
 
 
 def _measure(options: argparse.Namespace) -> tuple[dict, str]:
-    from actalker.signals.media import probe_video, read_video
+    from actalker.signals.media import MOST_SECONDS, probe_video, read_video
     from actalker.signals.motion import measure_motion
 
     check_target(options.out, ".npz")
     fps = float(probe_video(options.video).fps)
-    motion = measure_motion(read_video(options.video, fps), fps, name=options.video.name)
+    motion = measure_motion(read_video(options.video, fps, longest=MOST_SECONDS), fps, name=options.video.name)
     motion.save(options.out)
     frames, names = len(motion), list(motion.names)
     facts = {"out": str(options.out), "frames": frames, "fps": fps, "names": names, "frames_filled": motion.filled}

@@ -65,6 +65,24 @@ def natural_preset(given: Collection[str]) -> str:
     return "joint" if set(SIGNALS) <= set(given) else "voice" if "audio" in given else "video"
 
 
+@dataclass(frozen=True)
+class MediaLimits:
+    """What a file that somebody gives may be, and what reading it may take."""
+
+    photo_side: int = 64  # px, at least
+    photo_pixels: int = 25_000_000  # a larger photo is reduced to this
+    refused_pixels: int = 100_000_000  # a still larger one is not decoded
+    clip_pixels: int = 4096 * 2304
+    clip_seconds: float = 60.0  # of a driving clip
+    sound_least: float = 0.1  # seconds
+    sound_seconds: float = 600.0  # of speech, and of what this program made of it
+    cpu_seconds: int = 20  # for a file, and for each further minute where more than one is read
+    wall_seconds: int = 60  # as often as `cpu_seconds`: a busy machine needs more than the work takes
+    memory_bytes: int = 3 << 30  # address space of the process that decodes
+
+
+LIMITS = MediaLimits()
+
 MEL_PER_FRAME = 4  # rows of the speech's spectrogram (100 a second) for each motion frame (25 a second)
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from actalker.config import LIMITS
 from actalker.errors import InputError
 
 PACKAGES = (
@@ -56,6 +57,7 @@ def report() -> dict:
         "modules": modules,
         "scan_backends": backends,
         "checkpoints": checkpoints,
+        "limits": _limits(),
         "self_test": checks,
         "self_test_seconds": round(time.perf_counter() - begin, 2),
     }
@@ -69,6 +71,7 @@ def as_text(facts: dict) -> str:
         "loading": facts["modules"],
         "scan backends": facts["scan_backends"],
         "checkpoints": facts["checkpoints"] or {"none": "train one with 'actalker train', or set ACTALKER_CHECKPOINTS"},
+        "limits of what is given": facts["limits"],
         f"self-test, {facts['self_test_seconds']} s": facts["self_test"],
     }
     lines = [f"Python {facts['python']} on {facts['machine']}"]
@@ -122,6 +125,18 @@ def _weights(path: Path) -> str:
         return str(fault)
     steps = f", {facts['steps']} steps" if "steps" in facts else ""
     return f"{path.stat().st_size / 1e6:.1f} MB{steps}"
+
+
+def _limits() -> dict[str, str]:
+    """What a file may be, and what reading it may take."""
+    return {
+        "photo": f"from {LIMITS.photo_side} px a side; reduced to {LIMITS.photo_pixels / 1e6:.0f} megapixels, "
+        f"refused above {LIMITS.refused_pixels / 1e6:.0f}",
+        "driving clip": f"{LIMITS.clip_seconds:.0f} s, {LIMITS.clip_pixels / 1e6:.1f} megapixels",
+        "speech": f"{LIMITS.sound_least} to {LIMITS.sound_seconds:.0f} s",
+        "reading": f"{LIMITS.cpu_seconds} s of processor time for each minute, "
+        f"{LIMITS.memory_bytes / (1 << 30):.0f} GiB of address space",
+    }
 
 
 def _tried(measure: Callable[[], dict[str, str]]) -> dict[str, str]:

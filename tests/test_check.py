@@ -1,19 +1,20 @@
 """A look before the run: what files hold, what will become of them, and what the run will take."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from samples import write_sound
+from samples import moving, write_frames, write_sound
 
 from actalker.cli import main
 from actalker.config import PRESETS
 from actalker.pipelines import Cue, Request, estimate
 from actalker.pipelines.check import look
 from actalker.pipelines.estimate import Size
-from actalker.pipelines.stages import Senses
+from actalker.pipelines.stages import Senses, needed_of_clip
 from actalker.signals import media
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -112,6 +113,19 @@ def test_a_file_alone_is_looked_at(senses):
     found = look(Request(PHOTO), senses)
     assert found.photo.faces == 1
     assert "Neither speech nor a driving clip" in found.faults["request"]
+
+
+def test_of_a_clip_of_more_than_a_minute_only_that_much_is_used(senses, tmp_path):
+    times = [Fraction(i) for i in range(0, 72, 2)]
+    driving = write_frames(tmp_path / "long.mkv", moving(36), times, rate=1)
+    assert look(Request(PHOTO, None, driving), senses).faults == {
+        "request": "long.mkv lasts 71 s; cut it to 60 s or less."
+    }
+    assert look(Request(PHOTO, None, driving, until=5.0), senses).faults == {}
+    assert (
+        "Of the driving clip's 71.0 s the first 7.0 s are used." in look(Request(PHOTO, SPEECH, driving), senses).notes
+    )
+    assert (needed_of_clip(5.0), needed_of_clip(30.0), needed_of_clip(90.0)) == (10.0, 30.0, 60.0)
 
 
 def test_painted_masks_are_looked_at(senses, tmp_path):

@@ -56,6 +56,13 @@ def test_no_checkpoint_makes_it_not_ready(monkeypatch, tmp_path):
     assert "Something is missing" in doctor.as_text(facts)
 
 
+def test_the_limits_of_media_are_told(facts):
+    from actalker.config import LIMITS
+
+    assert facts["limits"]["driving clip"].startswith(f"{LIMITS.clip_seconds:.0f} s")
+    assert all(said in doctor.as_text(facts) for said in facts["limits"].values())
+
+
 def test_a_failing_check_is_told_and_stops_nothing(monkeypatch):
     def broken():
         raise RuntimeError("the film tore")

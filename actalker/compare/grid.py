@@ -31,7 +31,7 @@ class Tile:
 def tiled(tiles: Sequence[Tile], fps: Fraction, count: int) -> Iterator[np.ndarray]:
     """`count` frames (h, w, 3) uint8 of all tiles at `fps`; a video that ends keeps its last frame, darkened."""
     sheet = _sheet(tiles)
-    streams = [media.read_video(tile.video, float(fps)) for tile in tiles]
+    streams = [media.read_video(tile.video, float(fps), longest=media.MOST_SECONDS) for tile in tiles]
     held: list[np.ndarray | None] = [None] * len(tiles)
     for _ in range(count):
         for number, stream in enumerate(streams):

@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -67,19 +68,32 @@ def read_json(path: Path) -> dict:
 
 def read_pickle(path: Path) -> dict:
     """A state dict, or a dictionary of them. Anything else in the file, code above all, is refused with InputError."""
+    if _is_packed(path):
+        raise InputError(f"{path.name} is compressed, as no file of weights is; fetch it again.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise InputError(f"{path} holds more than tensors, perhaps code; it is not opened, fetch it again.") from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({str(error).splitlines()[0]}); fetch it again.") from None
+        raise InputError(
+            f"{path.name} holds more than tensors, perhaps code; it is not opened, fetch it again."
+        ) from None
+    except Exception as error:  # bytes that are no pickle make it raise whatever there is
+        raise InputError(f"{path.name} cannot be read ({type(error).__name__}); fetch it again.") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path} holds no dictionary of tensors; give the released file.")
+        raise InputError(f"{path.name} holds no dictionary of tensors; give the released file.")
     return content
+
+
+def _is_packed(path: Path) -> bool:
+    """Whether a file is a zip archive with compressed members; a small one can unfold to any size."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
+    except Exception:  # no archive: torch says what it is
+        return False
 
 
 def tensors_of(content: dict, path: Path) -> dict[str, Tensor]:
     """A state dict, checked to be one."""
     if not content or not all(isinstance(value, Tensor) for value in content.values()):
-        raise InputError(f"{path} holds something else than tensors; give the released file.")
+        raise InputError(f"{path.name} holds something else than tensors; give the released file.")
     return content

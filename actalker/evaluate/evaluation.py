@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -183,17 +183,21 @@ class _Measuring:
         for name, features in (("fid", paper.inception_features), ("fvd", paper.i3d_features)):
             if name in self._networks:
                 for side, path in zip(self._features[name], (video, known.reference), strict=True):
-                    side.append(features(self._networks[name], media.read_video(path, FPS)))
+                    side.append(features(self._networks[name], _frames(path)))
         if "lpips" in self._networks:
-            pair = (media.read_video(path, FPS) for path in (video, known.reference))
+            pair = (_frames(path) for path in (video, known.reference))
             section["LPIPS"] = paper.lpips(self._networks["lpips"], *pair)
         if "syncnet" in self._networks:
             samples = _speech(video, known)
             if samples is None:
                 raise InputError(f"{video.name} has no sound for SyncNet; add --speech.")
-            sync = sync_scores(self._networks["syncnet"], media.read_video(video, FPS), samples)
+            sync = sync_scores(self._networks["syncnet"], _frames(video), samples)
             section |= {"Sync-C": sync.confidence, "Sync-D": sync.distance}
         return section
+
+
+def _frames(path: Path) -> Iterator[np.ndarray]:
+    return media.read_video(path, FPS, longest=media.MOST_SECONDS)
 
 
 def _with_recipe(video: Path, known: Known) -> tuple[Known, int | None]:

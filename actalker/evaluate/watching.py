@@ -90,7 +90,7 @@ def watch(path: Path, arcface: ArcFace | None = None) -> Watched:
     fps = float(media.probe_video(path).fps)
     looks = _Looks(arcface, max(1, round(EMBEDDED_EVERY * fps)))
     with FaceTracker() as tracker:
-        for frame in media.read_video(path, fps):
+        for frame in media.read_video(path, fps, longest=media.MOST_SECONDS):
             looks.add(frame, tracker.points(frame))
     meshes = np.array(looks.meshes).reshape(-1, VERTICES, 3)
     _check(path, fps, meshes)
@@ -116,7 +116,8 @@ def pixel_changes_of(one: Path, seen: Watched, other: Path, other_seen: Watched)
     """`patches.pixel_changes` of two videos that were watched already."""
     if seen.fps != other_seen.fps:
         raise InputError(f"{one.name} and {other.name} differ in frame rate; compare results of one frame rate.")
-    return pixel_changes(media.read_video(one), seen.meshes, media.read_video(other), other_seen.meshes)
+    frames, other_frames = (media.read_video(path, longest=media.MOST_SECONDS) for path in (one, other))
+    return pixel_changes(frames, seen.meshes, other_frames, other_seen.meshes)
 
 
 def at_25_fps(motion: Motion) -> np.ndarray:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from actalker.config import LIMITS
 from actalker.errors import InputError
 from actalker.pipelines.estimate import Estimate, Size, estimate
 from actalker.pipelines.request import Request
@@ -92,7 +93,7 @@ def look(request: Request, senses: Senses | None = None) -> Findings:
     photo = attempt("photo", lambda: _photo(request, senses))
     speech = attempt("speech", lambda: _speech(request, senses))
     driving = attempt("driving", lambda: _driving(request.driving))
-    checked = attempt("request", lambda: _checked(request, senses)) if not faults else None
+    checked = attempt("request", lambda: _checked(request, senses, driving)) if not faults else None
     if checked is None:
         return Findings(photo, speech, driving, faults, (), None, None)
     seconds = _seconds(checked, speech, driving)
@@ -122,16 +123,24 @@ def _driving(path: Path) -> DrivingFound:
     return DrivingFound(round(info.seconds, 3), float(info.fps), info.width, info.height, info.has_audio, seen)
 
 
-def _checked(request: Request, senses: Senses) -> Request:
+def _checked(request: Request, senses: Senses, driving: DrivingFound | None) -> Request:
     if request.photo is None:
         raise InputError("No photo was given; add --photo.")
     checked = request.checked()
     if not any(ever_open(checked).values()):
         raise InputError("No region follows a signal, so nothing would move; let the voice or the clip move a region.")
+    if driving and not _limited(checked) and driving.seconds > LIMITS.clip_seconds + media.LEEWAY:
+        raise media.too_long(checked.driving, driving.seconds, LIMITS.clip_seconds)
     if checked.painted is not None:
         photo, faces = senses.faces(checked.photo)
         masks_of(checked, faces[checked.face or 0], photo.shape)
     return checked
+
+
+def _limited(request: Request) -> bool:
+    """Whether something else than the clip decides how much of it is used."""
+    followed = ever_open(request)
+    return followed["audio"] or not followed["video"] or request.until is not None
 
 
 def _seconds(request: Request, speech: SpeechFound | None, driving: DrivingFound | None) -> float:
@@ -177,8 +186,9 @@ def _notes(
 
 def _fitting(clip: float, seconds: float) -> list[str]:
     """How a clip is made as long as the result."""
-    if clip > seconds + 0.1:
-        return [f"Of the driving clip's {clip:.1f} s the first {seconds:.1f} s are used."]
+    used = min(seconds, LIMITS.clip_seconds)
+    if clip > used + 0.1:
+        return [f"Of the driving clip's {clip:.1f} s the first {used:.1f} s are used."]
     if clip < seconds - 0.1:
         return [f"The driving clip lasts {clip:.1f} s and is continued back and forth to {seconds:.1f} s."]
     return []

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from actalker.config import MEL_PER_FRAME
+from actalker.config import LIMITS, MEL_PER_FRAME
 from actalker.model.full import VideoDenoiser
 from actalker.model.masks import Masks
 from actalker.model.video_diffusion import Film
@@ -118,7 +118,8 @@ def _rows(states: Tensor, rows: np.ndarray) -> Tensor:
 def _driving(senses: Perception, clip: Path, fps: float, frames: int) -> tuple[Tensor, Tensor]:
     """Expression (t, 512) and head pose (t, 6) of a clip, whose motion runs back and forth when it is too short."""
     seen: list[tuple[Tensor, Tensor]] = []
-    for face, head in _crops(islice(media.read_video(clip, fps), frames)):
+    seconds = min(frames / fps, LIMITS.clip_seconds)
+    for face, head in _crops(islice(media.read_video(clip, fps, seconds), frames)):
         rotation, translation = senses.head(_tensor(head)[None])
         seen.append((senses.expression(_tensor(face)[None])[0], torch.cat([rotation, 0 * translation], 1)[0]))
     there_and_back = [*range(len(seen)), *range(len(seen) - 2, 0, -1)]

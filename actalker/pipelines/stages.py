@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from actalker.config import LIMITS
 from actalker.errors import InputError
 from actalker.pipelines.ahead import Errands
 from actalker.pipelines.request import Progress, Request, silent
@@ -144,7 +145,7 @@ def masks_of(request: Request, face: Face, shape: tuple[int, ...]) -> dict[str, 
 
 def needed_of_clip(seconds: float | None) -> float | None:
     """How much of a clip is measured for a result of `seconds`; None: all of it, as for a result that it decides."""
-    return max(NEUTRAL_SECONDS, seconds) if seconds else None
+    return min(max(NEUTRAL_SECONDS, seconds), LIMITS.clip_seconds) if seconds else None
 
 
 def ever_open(request: Request) -> dict[str, bool]:

@@ -109,7 +109,7 @@ def _read(video: Path, config: Full, frames: int) -> tuple[list[np.ndarray], Mea
     """A video's frames and all that is measured in it."""
     if not video.is_file():
         raise InputError(f"{video} does not exist; mend the manifest.")
-    pictures = list(media.read_video(video, config.fps))
+    pictures = list(media.read_video(video, config.fps, longest=media.MOST_SECONDS))
     if len(pictures) < frames:
         raise InputError(f"{video} has {len(pictures)} frames at {config.fps:g} a second; {frames} are needed.")
     if not media.probe_video(video).has_audio:

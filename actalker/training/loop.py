@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from actalker.checkpoints import parameters, save_motion_net
 from actalker.config import COEFFICIENTS, INDEX, REGIONS, MotionNet, Sampling, Training
+from actalker.convert.folders import read_pickle
 from actalker.model.conditioning import belonging
 from actalker.model.diffusion import loss, precondition
 from actalker.model.motion_net import MotionDenoiser
@@ -160,7 +161,7 @@ def _resume(folder: Path, network: MotionDenoiser, average: MotionDenoiser, opti
     path = folder / "state.pt"
     if not path.exists():
         return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = read_pickle(path)
     network.load_state_dict(state["network"])
     average.load_state_dict(state["average"])
     optimizer.load_state_dict(state["optimizer"])

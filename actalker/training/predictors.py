@@ -18,7 +18,7 @@ from actalker.pipelines.embedded import EmbeddedPipeline
 from actalker.pipelines.stages import Measured
 from actalker.signals.audio import RATE, hear
 from actalker.signals.face import Face
-from actalker.signals.media import read_video
+from actalker.signals.media import MOST_SECONDS, read_video
 from actalker.signals.mesh import canonical_face
 from actalker.signals.motion import Motion, measure_motion
 from actalker.signals.regions import gates
@@ -76,7 +76,7 @@ def rendered(pipeline: EmbeddedPipeline, photo: Path, seed: int, sounds: Sequenc
                 speech, video = Path(folder) / "speech.wav", Path(folder) / "video.mp4"
                 wavfile.write(speech, RATE, samples)
                 pipeline(Request(photo, speech, regions=PRESETS["voice"], seed=seed), video)
-                yield from read_video(video, FPS)
+                yield from read_video(video, FPS, longest=MOST_SECONDS)
 
     values = measure_motion(frames(), FPS, name="the rendered video").values
     return np.split(values, np.cumsum([_frames(samples) for samples in sounds])[:-1])

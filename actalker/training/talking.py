@@ -37,7 +37,9 @@ def read_clip(path: Path) -> Clip:
     if hear(samples).silent:
         raise InputError(f"{path.name} holds only silence; use a clip with the speaker's own voice.")
     with FaceTracker() as tracker:
-        gaps = np.array([_gap(tracker.points(frame)) for frame in media.read_video(path, FPS)])
+        gaps = np.array(
+            [_gap(tracker.points(frame)) for frame in media.read_video(path, FPS, longest=media.MOST_SECONDS)]
+        )
     seen = np.flatnonzero(np.isfinite(gaps))
     if len(seen) < LEAST_SEEN * len(gaps):
         raise InputError(

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from actalker.errors import InputError
+from actalker.signals import media
 
 RATE = 16000
 Phone = tuple[float, float, str]  # start and end in seconds, ARPABET name
@@ -161,7 +162,7 @@ def _speak_flite(name: str, text: str, manner: Manner, _: np.random.Generator) -
         wav = Path(folder) / "speech.wav"
         command = ["flite", "-voice", name, *options, "-psdur", "-t", text, "-o", str(wav)]
         report = _run(command)
-        samples = _read_wav(wav)
+        samples = media.read_audio(wav, RATE)
     ends = [(phone, float(end)) for phone, end in re.findall(r"(\S+):([\d.]+)", report)]
     return samples, _contiguous(ends, len(samples) / RATE)
 
@@ -182,7 +183,7 @@ def _speak_festival(name: str, text: str, manner: Manner, _: np.random.Generator
                     (utt.relation.items spoken 'Segment))"""
         )
         report = _run(["festival", "-b", str(script)])
-        samples = _read_wav(wav)
+        samples = media.read_audio(wav, RATE)
     ends = [(phone, float(end)) for phone, end in re.findall(r"(\S+):([\d.]+)", report)]
     return samples, _contiguous(ends, len(samples) / RATE)
 
@@ -214,16 +215,6 @@ SYNTHESISERS: dict[str, Callable[[str, str, Manner, np.random.Generator], tuple[
 
 def _run(command: list[str]) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-def _read_wav(path: Path) -> np.ndarray:
-    """Samples (n,) float32 of a mono 16-bit file that a synthesiser wrote at 16 kHz."""
-    from scipy.io import wavfile
-
-    rate, samples = wavfile.read(path)
-    if rate != RATE:
-        raise ValueError(f"{path.name} has {rate} samples a second, expected {RATE}")
-    return samples.astype(np.float32) / 32768
 
 
 def _contiguous(ends: list[tuple[str, float]], seconds: float) -> list[Phone]:

@@ -9,6 +9,10 @@ CHINESE = {
     r"(?P<name>.+) holds (?P<kind>.+), not a recording; .*": "{name} 不是录音，请用 WAV、MP3、M4A 等音频文件。",
     r"(?P<name>.+) holds (?P<kind>.+), not a video; .*": "{name} 不是视频，请用 MP4、MOV 或 WebM 文件。",
     r"(?P<name>.+) is damaged or incomplete; .*": "{name} 已损坏或不完整，请重新保存或换一个文件。",
+    r"(?P<name>.+) takes more time or memory to read than .+; .*": (
+        "{name} 解码所需时间或内存过多，请缩小、剪短或换一个文件。"
+    ),
+    r"(?P<name>.+) could not be decoded; .*": "{name} 无法解码，请另存为其他格式或换一个文件。",
     r"(?P<name>.+) does not exist; .*": "{name} 已不存在，请重新上传。",
     r"(?P<name>.+) has only (?P<shape>.+); choose a photo of at least .*": (
         "{name} 太小（{shape}），请换一张更大的照片。"

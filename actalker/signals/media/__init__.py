@@ -1,20 +1,26 @@
-"""Pictures, sound and video, read from files and written to them: the only code that knows codecs."""
+"""Pictures, sound and video, read from files and written to them: the only code that knows codecs.
 
-from actalker.signals.media.pictures import LEAST_SIDE, MOST_PIXELS, read_image, read_labels
-from actalker.signals.media.reading import (
-    LEAST_SOUND,
-    MOST_VIDEO_PIXELS,
-    VideoInfo,
-    probe_video,
-    read_audio,
-    read_video,
-)
+What is read is decoded by another process, within limits (`config.LIMITS`).
+"""
+
+from actalker.config import LIMITS
+from actalker.signals.media.door import VideoInfo, probe_video, read_audio, read_image, read_labels, read_video
+from actalker.signals.media.files import too_long
+from actalker.signals.media.reading import LEEWAY
 from actalker.signals.media.writing import VideoWriter, write_video
 
+LEAST_SIDE = LIMITS.photo_side
+LEAST_SOUND = LIMITS.sound_least
+MOST_PIXELS = LIMITS.photo_pixels
+MOST_SECONDS = LIMITS.sound_seconds  # of what this program made, and of what it learns from
+MOST_VIDEO_PIXELS = LIMITS.clip_pixels
+
 __all__ = [
+    "LEEWAY",
     "LEAST_SIDE",
     "LEAST_SOUND",
     "MOST_PIXELS",
+    "MOST_SECONDS",
     "MOST_VIDEO_PIXELS",
     "VideoInfo",
     "VideoWriter",
@@ -23,5 +29,6 @@ __all__ = [
     "read_image",
     "read_labels",
     "read_video",
+    "too_long",
     "write_video",
 ]

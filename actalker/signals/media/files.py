@@ -18,7 +18,6 @@ ADVICE = {
     "recording": "give a recording with sound",
     "video": "give a clip that shows a face",
 }
-MOST_SECONDS = 600.0  # of sound or video
 
 _PICTURES = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "TIFF", "GIF")
 # Only local files, and no container that can name another file.
@@ -51,17 +50,28 @@ def damaged(path: Path, wanted: str) -> InputError:
     return InputError(f"{name(path)} is damaged or incomplete; save or download it again, or choose another {wanted}.")
 
 
-def too_long(path: Path, seconds: float) -> InputError:
-    """The fault of sound or video over ten minutes."""
-    return InputError(f"{name(path)} lasts {seconds:.0f} s; cut it to {MOST_SECONDS:.0f} s or less.")
+def too_long(path: Path, seconds: float, longest: float) -> InputError:
+    """The fault of sound or video that lasts longer than it may."""
+    return InputError(f"{name(path)} lasts {seconds:.0f} s; cut it to {longest:.0f} s or less.")
+
+
+def too_heavy(path: Path, wanted: str) -> InputError:
+    """The fault of a file that would take more time or memory than any file may."""
+    said = f"{name(path)} takes more time or memory to read than a {wanted} may"
+    return InputError(f"{said}; make it smaller or shorter, or choose another {wanted}.")
+
+
+def unreadable(path: Path, wanted: str) -> InputError:
+    """The fault of a file at which the decoder itself broke down."""
+    return InputError(f"{name(path)} could not be decoded; save it anew in another format, or choose another {wanted}.")
 
 
 @contextmanager
 def decoding(path: Path, wanted: str) -> Iterator[None]:
-    """Whatever a decoder raises on foreign bytes, from EOFError to UnicodeDecodeError, means a damaged file."""
+    """Whatever a codec raises on foreign bytes, from EOFError to UnicodeDecodeError, means a damaged file."""
     try:
         yield
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as fault:
         raise damaged(path, wanted) from fault
@@ -88,6 +98,8 @@ def open_media(path: Path, wanted: str) -> Iterator[InputContainer]:
     """An opened container. InputError if the file is none, or is damaged."""
     try:
         container = av.open(location(path), options=_READING)
+    except MemoryError:
+        raise
     except Exception as fault:
         raise mistaken(path, wanted) from fault
     with container:

@@ -1,4 +1,4 @@
-"""Pictures, read."""
+"""Pictures, decoded."""
 
 import io
 from pathlib import Path
@@ -6,39 +6,28 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from actalker.config import MediaLimits
 from actalker.errors import InputError
 from actalker.signals.media import files
 
-LEAST_SIDE = 64  # px of a photo
-MOST_PIXELS = 25_000_000  # a larger photo is reduced to this
-REFUSED_PIXELS = 100_000_000  # a still larger one is not decoded
 
-
-def read_image(path: str | Path) -> np.ndarray:
-    """The picture in a file, upright, (h, w, 3) uint8 RGB, at most 25 megapixels.
-
-    Transparency is laid over white, 16 bits become 8, and of an animation the first frame is taken.
-    InputError: no such file, not a picture, damaged, a side under 64 px, or more than 100 megapixels.
-    """
-    path = files.existing(path, "picture")
+def decode_image(path: Path, limits: MediaLimits) -> np.ndarray:
+    """The picture in a file, upright, (h, w, 3) uint8 RGB. InputError as `read_image`."""
     image = files.open_picture(path)
     if image is None:
         raise files.mistaken(path, "picture")
-    _check_size(path, image.size)
+    _check_size(path, image.size, limits)
+    most = limits.photo_pixels
     with image, files.decoding(path, "picture"):
-        image.draft(None, _reduced_size(image.size))  # a JPEG may be decoded at half its size
+        image.draft(None, _reduced_size(image.size, most))  # a JPEG may be decoded at half its size
         upright = _eight_bit_rgb(ImageOps.exif_transpose(image))
-        return np.array(upright.resize(_reduced_size(upright.size), Image.Resampling.HAMMING))
+        return np.array(upright.resize(_reduced_size(upright.size, most), Image.Resampling.HAMMING))
 
 
-def read_labels(source: str | Path | bytes) -> np.ndarray:
-    """The values (h, w) uint8 of a PNG in mode L (its greys) or P (its palette's numbers): a path, or the file's bytes.
-
-    InputError: no such file, not such a PNG, damaged, or more than 100 megapixels.
-    """
-    path = Path("the painted PNG") if isinstance(source, bytes) else files.existing(source, "picture")
+def decode_labels(path: Path, content: bytes | None, limits: MediaLimits) -> np.ndarray:
+    """The values (h, w) uint8 of a PNG in mode L or P: a path, or its content. InputError as `read_labels`."""
     try:
-        image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else path, formats=("PNG",))
+        image = Image.open(path if content is None else io.BytesIO(content), formats=("PNG",))
     except Exception as fault:
         raise InputError(f"{files.name(path)} is no PNG; save the painted masks as one in mode L or P.") from fault
     with image, files.decoding(path, "picture"):
@@ -46,22 +35,22 @@ def read_labels(source: str | Path | bytes) -> np.ndarray:
             raise InputError(
                 f"{files.name(path)} is a PNG in mode {image.mode}; save the painted masks in mode L or P."
             )
-        if image.width * image.height > REFUSED_PIXELS:
+        if image.width * image.height > limits.refused_pixels:
             raise InputError(f"{files.name(path)} has {image.width} x {image.height} pixels; use the photo's own size.")
         return np.array(image, dtype=np.uint8)
 
 
-def _check_size(path: Path, size: tuple[int, int]) -> None:
-    shape = f"{size[0]} x {size[1]} pixels"
-    if min(size) < LEAST_SIDE:
-        raise InputError(f"{files.name(path)} has only {shape}; choose a photo of at least {LEAST_SIDE} pixels a side.")
-    if size[0] * size[1] > REFUSED_PIXELS:
+def _check_size(path: Path, size: tuple[int, int], limits: MediaLimits) -> None:
+    shape, least = f"{size[0]} x {size[1]} pixels", limits.photo_side
+    if min(size) < least:
+        raise InputError(f"{files.name(path)} has only {shape}; choose a photo of at least {least} pixels a side.")
+    if size[0] * size[1] > limits.refused_pixels:
         raise InputError(f"{files.name(path)} has {shape}; reduce it to 25 megapixels or less.")
 
 
-def _reduced_size(size: tuple[int, int]) -> tuple[int, int]:
-    """The size of a picture at no more than 25 megapixels."""
-    scale = min(1.0, (MOST_PIXELS / (size[0] * size[1])) ** 0.5)
+def _reduced_size(size: tuple[int, int], most: int) -> tuple[int, int]:
+    """The size of a picture at no more than so many pixels."""
+    scale = min(1.0, (most / (size[0] * size[1])) ** 0.5)
     return int(size[0] * scale), int(size[1] * scale)
 
 

@@ -1,6 +1,7 @@
-"""Sound and video, read."""
+"""Sound and video, decoded."""
 
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,15 +14,19 @@ from av import VideoFrame
 from av.container import InputContainer
 from av.frame import Frame
 from av.stream import Stream
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from actalker.config import MediaLimits
 from actalker.errors import InputError
 from actalker.signals.media import files
 
-LEAST_SOUND = 0.1  # seconds
-MOST_VIDEO_PIXELS = 4096 * 2304
-
 _RESAMPLER_DELAY = 0.1  # seconds of sound that a resampler may still hold
+LEEWAY = 0.5  # seconds that a clip may last beyond its limit: containers round, and tracks end apart
+_THREADS = 4  # each holds frames
+_WHOLE = 0.9  # share of the declared length below which a file breaks off
+_ESTIMATED = ("mp3", "aac")  # formats whose length is a guess from the bit rate
+_HDR = {16: "PQ", 18: "HLG"}  # FFmpeg's numbers for transfer curves
 
 log = logging.getLogger(__name__)
 
@@ -37,33 +42,31 @@ class VideoInfo:
     has_audio: bool
 
 
-def read_audio(path: str | Path, rate: int = 16000, max_seconds: float | None = None) -> np.ndarray:
-    """The sound of any audio or video file, float32 (n,) in [-1, 1] at `rate`: the mean of its channels.
-
-    Reading stops after `max_seconds`.
-    InputError: no such file, no sound in it, damaged, shorter than 0.1 s, or (without `max_seconds`) longer than 10
-    minutes.
-    """
-    path = files.existing(path, "recording")
+def decode_audio(path: Path, rate: int, max_seconds: float | None, limits: MediaLimits) -> Iterator[np.ndarray]:
+    """The sound of any audio or video file in pieces of about a second. InputError as `read_audio`."""
     with files.open_media(path, "recording") as container:
         if not container.streams.audio:
             raise InputError(f"{files.name(path)} has no sound track; {files.ADVICE['recording']}.")
         with files.decoding(path, "recording"):
-            pieces = list(_sound_pieces(path, container, rate, max_seconds))
-    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
-    samples = samples if max_seconds is None else samples[: round(max_seconds * rate)]
-    if len(samples) == 0:
-        raise InputError(f"{files.name(path)} holds no sound; {files.ADVICE['recording']}.")
-    if len(samples) < LEAST_SOUND * rate:
-        seconds = f"{len(samples) / rate:.2f} s"
-        raise InputError(f"{files.name(path)} lasts only {seconds}; give a recording of at least {LEAST_SOUND} s.")
-    return np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+            most = None if max_seconds is None else round(max_seconds * rate)
+            count = 0
+            for piece in _joined(_sound_pieces(path, container, rate, max_seconds, limits), rate):
+                piece = piece if most is None else piece[: most - count]
+                count += len(piece)
+                yield np.clip(np.nan_to_num(piece, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+        if count == 0:
+            raise InputError(f"{files.name(path)} holds no sound; {files.ADVICE['recording']}.")
+        if count < limits.sound_least * rate:
+            shown, least = f"{count / rate:.2f} s", limits.sound_least
+            raise InputError(f"{files.name(path)} lasts only {shown}; give a recording of at least {least} s.")
+        declared = _declared_seconds(container, container.streams.audio[0])
+        if max_seconds is None and container.format.name not in _ESTIMATED:
+            _compare(path, count / rate, declared)
 
 
-def probe_video(path: str | Path) -> VideoInfo:
+def decode_info(path: Path, limits: MediaLimits) -> VideoInfo:
     """What a video file holds, from its header and its first frame. InputError as `read_video`."""
-    path = files.existing(path, "video")
-    with _open_video(path) as (container, stream), files.decoding(path, "video"):
+    with _open_video(path, limits) as (container, stream), files.decoding(path, "video"):
         first = next(_decoded(container, stream), None)
         if first is None:
             raise files.damaged(path, "video")
@@ -73,38 +76,46 @@ def probe_video(path: str | Path) -> VideoInfo:
         return VideoInfo(width, height, _frame_rate(stream), seconds, bool(container.streams.audio))
 
 
-def read_video(path: str | Path, fps: float | None = None, max_seconds: float | None = None) -> Iterator[np.ndarray]:
-    """The frames of a video, one at a time, upright, (h, w, 3) uint8 RGB, at `fps` (default: the file's own mean rate).
-
-    Output frame i is the one nearest to i / fps by timestamp, so a variable rate becomes a steady one; there are
-    round(seconds * fps) of them. Reading stops after `max_seconds`.
-    InputError: no such file, no video in it, damaged, more than 4096 x 2304 px, or (without `max_seconds`) longer than
-    10 minutes.
-    """
-    path = files.existing(path, "video")
-    with _open_video(path) as (container, stream), files.decoding(path, "video"):
+def decode_video(
+    path: Path, fps: float | None, max_seconds: float | None, longest: float, limits: MediaLimits
+) -> Iterator[np.ndarray]:
+    """The frames of a video, one at a time, upright, (h, w, 3) uint8 RGB. InputError as `read_video`."""
+    with _open_video(path, limits) as (container, stream), files.decoding(path, "video"):
         declared = _declared_seconds(container, stream)
-        if max_seconds is None and declared > files.MOST_SECONDS:
-            raise files.too_long(path, declared)
+        if max_seconds is None and declared > longest + LEEWAY:
+            raise files.too_long(path, declared, longest)
+        _warn_of_hdr(path, stream)
         step = float(1 / _frame_rate(stream))
         rate = float(fps or 1 / step)
-        limit = round(rate * min(max_seconds or files.MOST_SECONDS, files.MOST_SECONDS))
-        count, size = 0, None
+        limit = round(rate * (longest + LEEWAY if max_seconds is None else max_seconds))
+        count, size, convert = 0, None, VideoReformatter()  # one for all: it keeps its tables
         for frame in _steady(_timed(container, stream, step), rate, step):
+            if count == limit and max_seconds is None:  # longer than declared
+                raise files.too_long(path, count / rate, longest)
             if count == limit:
                 return
             size = size or (frame.width, frame.height)
-            yield _upright(frame, size)
+            yield _upright(frame, size, convert)
             count += 1
     if count == 0:
         raise files.damaged(path, "video")
-    if count < 0.9 * declared * rate:
-        here = count / rate
-        log.warning("%s breaks off after %.1f of %.1f s; only that part is used.", files.name(path), here, declared)
+    _compare(path, count / rate, declared)
+
+
+def _compare(path: Path, decoded: float, declared: float) -> None:
+    """Say so where fewer seconds were decoded than the file declares."""
+    if decoded < _WHOLE * declared:
+        log.warning("%s breaks off after %.1f of %.1f s; only that part is used.", files.name(path), decoded, declared)
+
+
+def _warn_of_hdr(path: Path, stream: VideoStream) -> None:
+    curve = _HDR.get(stream.codec_context.color_trc)
+    if curve:
+        log.warning("%s is an HDR video (%s), so its colours may look pale; save it as SDR.", files.name(path), curve)
 
 
 @contextmanager
-def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _open_video(path: Path, limits: MediaLimits) -> Iterator[tuple[InputContainer, VideoStream]]:
     """An opened container and its video, whose size has been checked."""
     with files.open_media(path, "video") as container:
         streams = files.moving_pictures(container)
@@ -113,15 +124,15 @@ def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         stream, context = streams[0], streams[0].codec_context
         if context is None:  # nothing here can decode it
             raise files.damaged(path, "video")
-        if context.width * context.height > MOST_VIDEO_PIXELS:
+        if context.width * context.height > limits.clip_pixels:
             shape = f"{context.width} x {context.height} pixels"
             raise InputError(f"{files.name(path)} has {shape}; reduce the video to 4096 x 2304 or less.")
-        context.options = {"max_pixels": str(MOST_VIDEO_PIXELS)}
-        stream.thread_type = "AUTO"
+        context.options = {"max_pixels": str(limits.clip_pixels)}
+        stream.thread_type, context.thread_count = "AUTO", min(_THREADS, os.cpu_count() or 1)
         yield container, stream
 
 
-def _declared_seconds(container: InputContainer, stream: VideoStream) -> float:
+def _declared_seconds(container: InputContainer, stream: Stream) -> float:
     """The length that a file claims to have; 0 if it claims none."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
@@ -150,8 +161,21 @@ def _decoded(container: InputContainer, stream: Stream) -> Iterator[Frame]:
         yield from frames
 
 
+def _joined(pieces: Iterable[np.ndarray], least: int) -> Iterator[np.ndarray]:
+    """Pieces of sound (n,) put together to at least so many samples each, but for the last."""
+    kept, count = [], 0
+    for piece in pieces:
+        kept.append(piece)
+        count += len(piece)
+        if count >= least:
+            yield np.concatenate(kept)
+            kept, count = [], 0
+    if count:
+        yield np.concatenate(kept)
+
+
 def _sound_pieces(
-    path: Path, container: InputContainer, rate: int, max_seconds: float | None = None
+    path: Path, container: InputContainer, rate: int, max_seconds: float | None, limits: MediaLimits
 ) -> Iterator[np.ndarray]:
     """The sound track as mono float32 pieces, led in by silence where the track starts later than the file does."""
     resampler = av.AudioResampler(format="fltp", rate=rate)
@@ -159,10 +183,11 @@ def _sound_pieces(
     for frame in _decoded(container, container.streams.audio[0]):
         if seconds == 0 and frame.time is not None:
             late = frame.time - (container.start_time or 0) / av.time_base
-            yield np.zeros(round(min(max(late, 0.0), files.MOST_SECONDS) * rate), np.float32)
+            yield np.zeros(round(min(max(late, 0.0), limits.sound_seconds) * rate), np.float32)
         seconds += frame.samples / frame.sample_rate
-        if max_seconds is None and seconds > files.MOST_SECONDS:
-            raise files.too_long(path, max(seconds, (container.duration or 0) / av.time_base))
+        if max_seconds is None and seconds > limits.sound_seconds:
+            declared = (container.duration or 0) / av.time_base
+            raise files.too_long(path, max(seconds, declared), limits.sound_seconds)
         yield from (piece.to_ndarray().mean(axis=0) for piece in resampler.resample(frame))
         if max_seconds is not None and seconds > max_seconds + _RESAMPLER_DELAY:
             return
@@ -195,7 +220,9 @@ def _steady(frames: Iterable[tuple[float, VideoFrame]], rate: float, step: float
         count += 1
 
 
-def _upright(frame: VideoFrame, size: tuple[int, int]) -> np.ndarray:
+def _upright(frame: VideoFrame, size: tuple[int, int], convert: VideoReformatter) -> np.ndarray:
     """A decoded frame as (h, w, 3) uint8 RGB, turned as its file says; `size` is (width, height) before turning."""
-    image = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
-    return np.ascontiguousarray(np.rot90(image, frame.rotation // 90))
+    width, height = size
+    plane = convert.reformat(frame, width, height, "rgb24").planes[0]
+    image = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)[:, : 3 * width].reshape(height, width, 3)
+    return np.rot90(image, frame.rotation // 90)
