@@ -20,6 +20,7 @@ OPTIONAL = {  # modules that only import where their package is installed
     "actalker.scan.triton_gpu": "triton",
     "actalker.scan.triton_kernels": "triton",
     "actalker.scan.mamba_cuda": "mamba_ssm",
+    "actalker.batch.cluster": "ray",
 }
 READY = [name for name in MODULES if name not in OPTIONAL or importlib.util.find_spec(OPTIONAL[name])]
 LIGHT = {
