@@ -4,11 +4,13 @@ A worker that dies takes its block's rows with it; they are not retried here but
 `run` hands them out again. So it does not matter whether a worker, a machine or all of them went.
 """
 
+import contextlib
 import json
 import logging
 import os
+import sys
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +39,7 @@ class Worker:
         return {"row": np.array([json.dumps(self._render(job)) for job in jobs], object)}
 
 
-@contextmanager
+@contextlib.contextmanager
 def connected(address: str | None, workers: int | None) -> Iterator[int]:
     """A cluster: that at `address`, or one of this machine's own that ends with the block. Gives how many workers."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -54,7 +56,8 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
         ) from error
     _be_quiet()
     try:
-        yield workers or int(ray.cluster_resources().get("CPU", 1))
+        with contextlib.redirect_stdout(sys.stderr):  # where Ray says that a worker died
+            yield workers or int(ray.cluster_resources().get("CPU", 1))
     finally:
         ray.shutdown()
 
@@ -66,16 +69,18 @@ def render(setting: Setting, jobs: list[Job], workers: int) -> Iterator[dict]:
     """
     rows = [{"row": json.dumps(vars(job))} for job in jobs]
     blocks = ray.data.from_items(rows, override_num_blocks=min(len(rows), BLOCKS))
-    records = blocks.map_batches(
-        Worker,
-        fn_constructor_args=(setting,),
-        batch_size=None,
-        compute=ray.data.ActorPoolStrategy(size=min(workers, len(jobs)), max_tasks_in_flight_per_actor=AHEAD),
-        num_cpus=1,
-        num_gpus=_gpus(setting),
-        max_restarts=-1,
-        max_task_retries=0,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # no other way yet to say how workers restart
+        records = blocks.map_batches(
+            Worker,
+            fn_constructor_args=(setting,),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=min(workers, len(jobs)), max_tasks_in_flight_per_actor=AHEAD),
+            num_cpus=1,
+            num_gpus=_gpus(setting),
+            max_restarts=-1,
+            max_task_retries=0,
+        )
     try:
         for row in records.iter_rows():
             yield json.loads(row["row"])

@@ -93,8 +93,8 @@ class Forecast:
         """In sentences, with what more clips would take."""
         median, least, most = self.seconds
         return (
-            f"{self.looked_at} of them were looked at: about {median:.1f} s of one core each ({least:.1f} to {most:.1f}) "
-            f"for {self.clip_seconds:.1f} s of video, {self.memory_mb} MB of memory a worker.\n"
+            f"{self.looked_at} of them were looked at: about {median:.1f} s of one core each ({least:.1f} to "
+            f"{most:.1f}) for {self.clip_seconds:.1f} s of video, {self.memory_mb} MB of memory a worker.\n"
             f"In all about {spoken(median * count / workers)} with {workers} workers. 1,000 such clips take "
             f"{spoken(1000 * median)} of one core, 1,000,000 {spoken(1_000_000 * median)}."
         )

@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -80,17 +80,24 @@ class Renderer:
         refuse_to_overwrite(request, out / f"{job.name}.mp4", out / f"{job.name}.json")
         facts = self._pipeline(request, video, measure=self._senses)
         found = {name: facts[name] for name in KEPT if name in facts}
-        scores = {"scores": self._score(video)} if self._score else {}
+        scores = self._score(video) if self._score else {}
         return {"out": f"{job.name}.mp4", "recipe": f"{job.name}.json", **found, **scores, "worker": self._worker}
 
 
 def _scorer() -> Callable[[Path], dict]:
-    """A video's scores, with the recipe beside it; what videos share is watched once."""
+    """Scores a video by the recipe beside it, or says why it cannot; what videos share is watched once."""
     from actalker.evaluate.evaluation import NO_NETWORKS, Known, Measuring
     from actalker.evaluate.identity import find_arcface
 
     measuring = Measuring(find_arcface(), NO_NETWORKS)
-    return lambda video: replace(measuring(video, Known()), name=video.name).as_dict()
+
+    def score(video: Path) -> dict:
+        try:
+            return {"scores": measuring(video, Known()).as_dict()["sections"]}
+        except InputError as fault:
+            return {"unscored": str(fault)}
+
+    return score
 
 
 def _take_one_core() -> None:
