@@ -41,7 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         with contextlib.nullcontext() if options.verbose else _native_code_quiet():
-            level = logging.INFO if options.verbose or options.verb in ("train", "batch") else logging.WARNING
+            told = options.verbose or (options.verb in ("train", "batch") and _speaks())
+            level = logging.INFO if told else logging.WARNING
             logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
             logging.getLogger("actalker").setLevel(level)
             report, text = options.run(options)
@@ -51,8 +52,14 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"actalker {options.verb}: stopped.", file=sys.stderr)
         return 130
-    print(json.dumps(report) if options.json else text)
+    if _speaks():
+        print(json.dumps(report) if options.json else text)
     return 3 if report.get("failed") else 0
+
+
+def _speaks() -> bool:
+    """Whether this process reports: of several that accelerate started, the first."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextlib.contextmanager
@@ -206,10 +213,12 @@ def _train(options: argparse.Namespace) -> tuple[dict, str]:
 
     from actalker.training.corpus import CorpusPlan, build_corpus, load_corpus
     from actalker.training.loop import train
+    from actalker.training.processes import first_process_first
 
     check_counts(options, "minutes", "steps", "batch", "threads", "workers")
     torch.set_num_threads(options.threads)
-    build_corpus(options.corpus, CorpusPlan(), options.minutes, options.workers)
+    with first_process_first():
+        build_corpus(options.corpus, CorpusPlan(), options.minutes, options.workers)
     config = Training(steps=options.steps, batch=options.batch)
     facts = {"corpus_minutes": options.minutes}
     checkpoint = train(load_corpus(options.corpus, options.minutes), MotionNet(), config, options.out, facts)

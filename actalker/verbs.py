@@ -203,6 +203,7 @@ def _train_on(options: argparse.Namespace, start: Path, videos: list[Path]) -> t
     from actalker import checkpoints
     from actalker.pipelines.vae import Vae
     from actalker.training import film_loop, films
+    from actalker.training.processes import first_process_first
 
     names = ("frames", "rate", "all_parameters", "checkpointing", "precision")
     chosen = {name: getattr(options, name) for name in names}
@@ -215,7 +216,8 @@ def _train_on(options: argparse.Namespace, start: Path, videos: list[Path]) -> t
     own = network.config.encoders.senses == "own"
     senses = None if own else checkpoints.load_perception(folder / checkpoints.PERCEPTION)
     cache = options.out / "clips"
-    shots = films.cached_shots(videos, cache, network.config, training.frames, options.size, vae, senses)
+    with first_process_first():
+        shots = films.cached_shots(videos, cache, network.config, training.frames, options.size, vae, senses)
     checkpoint = film_loop.train_films(network, shots, training, options.out)
     return {"checkpoint": str(checkpoint), "steps": training.steps}, f"{checkpoint}: {training.steps} steps."
 

@@ -1,6 +1,9 @@
 """Bulk rendering in one process: what a manifest may say, what becomes of bad rows, and that nothing is made twice."""
 
 import json
+import subprocess
+import sys
+import time
 
 import pytest
 from batch_rows import ROOT, assert_complete, frames_of, good_rows, listed, poisoned_rows, write_media, write_rows
@@ -208,6 +211,21 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
             pass
     with two.held("second"), pytest.raises(Stopped), one.working("first", "row"):
         pass
+
+
+def test_a_run_that_was_killed_goes_on(capsys, folder, tmp_path):
+    rows, out = good_rows(4), tmp_path / "out"
+    manifest = write_rows(folder / "m.jsonl", rows)
+    command = [sys.executable, "-m", "actalker", "batch", str(manifest), "--out", str(out), "--workers", "1"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        while len(list(out.glob(".batch/rows/*"))) < 2 or not list(out.glob(".batch/work/*/*.part")):
+            assert run.poll() is None
+            time.sleep(0.005)
+        run.kill()
+    status, report, _ = batch(capsys, manifest, "--out", out)
+    assert (status, report["failed"], report["settled"] + report["rendered"]) == (0, 0, 4)
+    assert report["settled"] >= 2
+    assert_complete(out, rows)
 
 
 def test_a_run_waits_for_the_last_rows_of_one_that_was_killed(tmp_path, monkeypatch):

@@ -75,6 +75,7 @@ class Ledger:
             if (self._folder / "run").read_text() != run:
                 raise Stopped
             tries = self._beside("work/tries", name)
+            tries.parent.mkdir(parents=True, exist_ok=True)
             with tries.open("a") as file:
                 if file.tell() >= TRIES:
                     raise InputError(f"{TRIES} workers died over this row; give them more memory, or leave it out.")
@@ -149,13 +150,12 @@ class Ledger:
         return (self._folder / "workers.lock").open("a")
 
     def _beside(self, what: str, name: str) -> Path:
-        path = self._folder / what / f"{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+        return self._folder / what / f"{name}.json"
 
     def _note(self, path: Path, text: str) -> None:
         part = self._work / f"{uuid.uuid4().hex}.part"
         part.write_text(text)
+        path.parent.mkdir(parents=True, exist_ok=True)
         os.replace(part, path)
 
 
