@@ -44,7 +44,7 @@ def far(one: Path, two: Path) -> float:
     start = MotionDenoiser(TOY)
     first, second = (load_motion_net(folder / "motion_net.safetensors") for folder in (one, two))
     moved, apart = (
-        sum(float(((a - b) ** 2).sum()) for a, b in zip(first.parameters(), other.parameters(), strict=True))
+        sum(((a - b) ** 2).sum().item() for a, b in zip(first.parameters(), other.parameters(), strict=True))
         for other in (start, second)
     )
     return (apart / moved) ** 0.5

@@ -1,7 +1,7 @@
 """The speech corpus: sentences spoken by synthesisers, each rendered three times, with the mouth that belongs to it.
 
-A folder holds shards (`shard-00000.npz`, ...), read in place. A shard depends only on the seed and its number, so that a
-build can be stopped and continued at any time, and several builds with the same seed agree.
+A folder holds shards (`shard-00000.npz`, ...), read in place. A shard depends only on the seed and its number, so that
+a build can be stopped and continued at any time, and several builds with the same seed agree.
 """
 
 import json
