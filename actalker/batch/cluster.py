@@ -42,13 +42,13 @@ class Worker:
 @contextlib.contextmanager
 def connected(address: str | None, workers: int | None) -> Iterator[int]:
     """A cluster: that at `address`, or one of this machine's own that ends with the block. Gives how many workers."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    where = {"address": address} if address else {"num_cpus": workers, "include_dashboard": False}
-    if not address:
-        where["object_store_memory"] = STORE
-    surroundings = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    surroundings = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    where = {"address": address, "runtime_env": {"env_vars": surroundings}}
+    if not address:  # processes inherit the surroundings and can start before they are asked for
+        where = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": STORE}
     try:
-        ray.init(**where, log_to_driver=False, logging_level=logging.CRITICAL, runtime_env={"env_vars": surroundings})
+        with _surrounded_by({} if address else surroundings):
+            ray.init(**where, log_to_driver=False, logging_level=logging.CRITICAL)
     except (RayError, ConnectionError, ValueError, RuntimeError) as error:
         said = str(error).splitlines()[0]
         raise InputError(
@@ -60,6 +60,18 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
             yield workers or int(ray.cluster_resources().get("CPU", 1))
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _surrounded_by(variables: dict[str, str]) -> Iterator[None]:
+    """With these environment variables, for processes that are started meanwhile."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def render(setting: Setting, jobs: list[Job], workers: int) -> Iterator[dict]:
