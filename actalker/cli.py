@@ -1,8 +1,8 @@
-"""The command: `actalker` (= `python -m actalker`) with the verbs animate, compare, measure, evaluate, train, convert,
-bench and doctor.
+"""The command: `actalker` (= `python -m actalker`) with the verbs animate, compare, batch, measure, evaluate, train,
+convert, bench and doctor.
 
 Results go to stdout, with --json as exactly one object; progress and messages go to stderr. Exit 0 on success, 2 on bad
-input with one sentence that says what was found and what to do.
+input with one sentence that says what was found and what to do, 3 where some rows of a batch failed.
 """
 
 import argparse
@@ -15,26 +15,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from actalker.config import PRESETS, REGIONS, SOURCES, MotionNet, Training, VideoSampling, natural_preset
+from actalker.config import MotionNet, Training, VideoSampling
 from actalker.errors import InputError
-from actalker.options import (
-    add_media,
-    add_settings,
-    add_tier,
-    check_counts,
-    check_target,
-    cue,
-    given,
-    offset,
-    region,
-    tier_and_running,
-)
+from actalker.options import add_request, add_tier, check_counts, check_target, request_of, tier_and_running
 from actalker.pipelines import Request
 from actalker.verbs import (
+    add_batch,
     add_compare,
     add_convert,
     add_evaluate,
     add_train_full,
+    batch,
     compare,
     convert,
     evaluate,
@@ -50,7 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         with contextlib.nullcontext() if options.verbose else _native_code_quiet():
-            level = logging.INFO if options.verbose or options.verb == "train" else logging.WARNING
+            told = options.verbose or (options.verb in ("train", "batch") and _speaks())
+            level = logging.INFO if told else logging.WARNING
             logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
             logging.getLogger("actalker").setLevel(level)
             report, text = options.run(options)
@@ -60,8 +52,14 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"actalker {options.verb}: stopped.", file=sys.stderr)
         return 130
-    print(json.dumps(report) if options.json else text)
-    return 0
+    if _speaks():
+        print(json.dumps(report) if options.json else text)
+    return 3 if report.get("failed") else 0
+
+
+def _speaks() -> bool:
+    """Whether this process reports: of several that accelerate started, the first."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextlib.contextmanager
@@ -92,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, add, run, summary in (
         ("animate", _add_animate, _animate, "make a video from a photo with speech, a driving clip or both"),
         ("compare", add_compare, compare, "make the modes side by side from one photo, with curves and scores"),
+        ("batch", add_batch, batch, "make the videos of a list of requests, on one core or many machines"),
         ("measure", _add_measure, _measure, "read the facial motion in a video into an .npz file"),
         ("evaluate", add_evaluate, evaluate, "score finished videos, of this program or any other"),
         ("train", _add_train, _train, "train a tier's model; run again to continue"),
@@ -108,43 +107,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_animate(verb: argparse.ArgumentParser) -> None:
-    add_media(verb)
+    add_request(verb)
     verb.add_argument("--example", action="store_true", help="use the files that ship with the program")
-    verb.add_argument("--recipe", type=Path, metavar="R", help="make the video of a recipe again")
     verb.add_argument("--out", type=Path, metavar="O.mp4", help="the video to write")
     verb.add_argument("--dry-run", action="store_true", help="only look at the files and say what the run would take")
     verb.add_argument("--motion-out", type=Path, metavar="M.npz", help="also write the motion")
-    verb.add_argument("--preset", choices=PRESETS, help="who moves what; without it, what suits the given files")
-    regions, sources = ", ".join(REGIONS), ", ".join(SOURCES)
-    verb.add_argument(
-        "--region",
-        action="extend",
-        nargs="+",
-        default=[],
-        type=region,
-        metavar="REGION=SOURCE",
-        help=f"change one region of the preset: {regions} = {sources}",
-    )
-    verb.add_argument(
-        "--at",
-        action="append",
-        type=cue,
-        dest="timeline",
-        metavar="SECONDS=PRESET",
-        help="change who moves what from then on; also SECONDS=REGION:SOURCE,... (may be given several times)",
-    )
-    verb.add_argument(
-        "--painted", type=Path, metavar="M.png", help="regions painted on the photo, in place of the masks"
-    )
-    verb.add_argument(
-        "--offset",
-        action="append",
-        default=[],
-        type=offset,
-        metavar="NAME=VALUE",
-        help="add a constant to a coefficient, such as jawOpen=0.2 or headYaw=-5 (degrees)",
-    )
-    add_settings(verb)
     add_tier(verb)
 
 
@@ -213,26 +180,9 @@ def _look(request: Request) -> tuple[dict, str]:
 
 
 def _request(options: argparse.Namespace) -> Request:
-    """The request of a recipe, of the example or of neither, with whatever else was given in its place."""
-    from actalker.pipelines.recipe import read_recipe
-
-    chosen = given(options, *EXAMPLE, "painted")
-    if options.recipe:
-        request = replace(read_recipe(options.recipe), **chosen)
-    elif options.example:
-        request = Request(**{role: ASSETS / name for role, name in EXAMPLE.items()} | chosen)
-    elif "photo" not in chosen:
-        raise InputError("No photo was given; add --photo, or --example to try the program with its own files.")
-    else:
-        request = Request(**chosen)
-    if options.timeline:
-        request = replace(request, timeline=tuple(options.timeline))
-    if options.offset:
-        request = replace(request, offsets=request.offsets | dict(options.offset))
-    if options.preset or options.region:
-        base = PRESETS[options.preset] if options.preset else request.regions or PRESETS[natural_preset(request.given)]
-        request = replace(request, regions=base | dict(options.region))
-    return request
+    """The request, with the example's files where they were asked for and nothing else was given."""
+    example = {role: ASSETS / name for role, name in EXAMPLE.items()} if options.example else {}
+    return request_of(options, example)
 
 
 def _measure(options: argparse.Namespace) -> tuple[dict, str]:
@@ -263,10 +213,12 @@ def _train(options: argparse.Namespace) -> tuple[dict, str]:
 
     from actalker.training.corpus import CorpusPlan, build_corpus, load_corpus
     from actalker.training.loop import train
+    from actalker.training.processes import first_process_first
 
     check_counts(options, "minutes", "steps", "batch", "threads", "workers")
     torch.set_num_threads(options.threads)
-    build_corpus(options.corpus, CorpusPlan(), options.minutes, options.workers)
+    with first_process_first():
+        build_corpus(options.corpus, CorpusPlan(), options.minutes, options.workers)
     config = Training(steps=options.steps, batch=options.batch)
     facts = {"corpus_minutes": options.minutes}
     checkpoint = train(load_corpus(options.corpus, options.minutes), MotionNet(), config, options.out, facts)

@@ -2,14 +2,17 @@
 
 import argparse
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 
-from actalker.config import PRESETS, REGIONS, SOURCES
+from actalker.config import PRESETS, REGIONS, SOURCES, natural_preset
 from actalker.errors import InputError
 from actalker.pipelines import TIERS, Cue, Request, Running
 
+MEDIA = ("photo", "speech", "driving")
 SETTINGS = [name for name, setting in Request.__dataclass_fields__.items() if "help" in setting.metadata]
 
 
@@ -18,6 +21,43 @@ def add_media(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--photo", type=Path, metavar="P", help="picture with a face")
     verb.add_argument("--speech", type=Path, metavar="S", help="any audio, or a video with sound")
     verb.add_argument("--driving", type=Path, metavar="D", help="video of a face")
+
+
+def add_request(verb: argparse.ArgumentParser) -> None:
+    """Everything that makes a request, see `request_of`."""
+    add_media(verb)
+    verb.add_argument("--recipe", type=Path, metavar="R", help="make the video of a recipe again")
+    verb.add_argument("--preset", choices=PRESETS, help="who moves what; without it, what suits the given files")
+    regions, sources = ", ".join(REGIONS), ", ".join(SOURCES)
+    verb.add_argument(
+        "--region",
+        action="extend",
+        nargs="+",
+        default=[],
+        type=region,
+        metavar="REGION=SOURCE",
+        help=f"change one region of the preset: {regions} = {sources}",
+    )
+    verb.add_argument(
+        "--at",
+        action="append",
+        type=cue,
+        dest="timeline",
+        metavar="SECONDS=PRESET",
+        help="change who moves what from then on; also SECONDS=REGION:SOURCE,... (may be given several times)",
+    )
+    verb.add_argument(
+        "--painted", type=Path, metavar="M.png", help="regions painted on the photo, in place of the masks"
+    )
+    verb.add_argument(
+        "--offset",
+        action="append",
+        default=[],
+        type=offset,
+        metavar="NAME=VALUE",
+        help="add a constant to a coefficient, such as jawOpen=0.2 or headYaw=-5 (degrees)",
+    )
+    add_settings(verb)
 
 
 def add_settings(verb: argparse.ArgumentParser) -> None:
@@ -61,6 +101,27 @@ def tier_and_running(options: argparse.Namespace) -> tuple[str, Running]:
         if not 1 <= chosen.get(name, 1) <= most:
             raise InputError(f"--{name} is {chosen[name]}; give a number from 1 to {most}.")
     return tier, replace(base, **chosen)
+
+
+def request_of(options: argparse.Namespace, example: Mapping[str, Path] = MappingProxyType({})) -> Request:
+    """The request of a recipe, of the `example` files or of neither, with whatever else was given in its place."""
+    chosen = given(options, *MEDIA, "painted")
+    if options.recipe:
+        from actalker.pipelines.recipe import read_recipe
+
+        request = replace(read_recipe(options.recipe), **chosen)
+    elif "photo" not in chosen | dict(example):
+        raise InputError("No photo was given; add --photo, or --example to try the program with its own files.")
+    else:
+        request = Request(**dict(example) | chosen)
+    if options.timeline:
+        request = replace(request, timeline=tuple(options.timeline))
+    if options.offset:
+        request = replace(request, offsets=request.offsets | dict(options.offset))
+    if options.preset or options.region:
+        base = PRESETS[options.preset] if options.preset else request.regions or PRESETS[natural_preset(request.given)]
+        request = replace(request, regions=base | dict(options.region))
+    return request
 
 
 def given(options: argparse.Namespace, *names: str) -> dict:

@@ -1,14 +1,13 @@
-"""The verbs compare, convert and evaluate of the command: their options, and what they report."""
+"""The verbs batch, compare, convert and evaluate of the command: their options, and what they report."""
 
 import argparse
 from pathlib import Path
 
 from actalker.config import PRESETS, FilmTraining
 from actalker.errors import InputError
-from actalker.options import add_media, add_settings, check_counts, given, region
+from actalker.options import MEDIA, add_media, add_settings, add_tier, check_counts, given, region, tier_and_running
 from actalker.pipelines import Request
 
-MEDIA = ("photo", "speech", "driving")
 KNOWN = {
     "speech": ("S", "speech of the videos, from their first frame on (default: their own sound)"),
     "driving": ("D", "clip that the videos should follow"),
@@ -23,6 +22,36 @@ NETWORKS = {
     "lpips": "LPIPS against --reference",
     "syncnet": "SyncNet; the video must be a crop of its run_pipeline.py",
 }
+
+
+def add_batch(verb: argparse.ArgumentParser) -> None:
+    """Options of `actalker batch`."""
+    verb.add_argument(
+        "manifest", type=Path, help="JSON lines or CSV: a row a request, with animate's fields and a name"
+    )
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for videos, recipes and lists")
+    verb.add_argument("--workers", type=int, metavar="N", help="that render (default: one for each core; 1: no Ray)")
+    verb.add_argument("--address", metavar="HOST", help="Ray cluster to join, or auto for the one of this machine")
+    verb.add_argument("--resume", action="store_true", help="only go on with a batch that was begun in the folder")
+    verb.add_argument("--score", action="store_true", help="score every video as evaluate does")
+    verb.add_argument("--dry-run", action="store_true", help="only look at the rows and say what they would take")
+    add_tier(verb)
+    verb.set_defaults(recipe=None)
+
+
+def batch(options: argparse.Namespace) -> tuple[dict, str]:
+    """Render the rows of a manifest, or only look at them."""
+    from actalker.batch import run
+    from actalker.batch.renderer import Setting
+
+    if options.workers is not None:
+        check_counts(options, "workers")
+    tier, running = tier_and_running(options)
+    setting = Setting(options.out.absolute(), tier=tier, running=running, score=options.score)
+    if options.dry_run:
+        return run.look(options.manifest, setting, options.workers, options.progress)
+    facts = run.run(options.manifest, setting, options.workers, options.address, options.resume)
+    return facts, run.as_text(facts)
 
 
 def add_evaluate(verb: argparse.ArgumentParser) -> None:
@@ -174,6 +203,7 @@ def _train_on(options: argparse.Namespace, start: Path, videos: list[Path]) -> t
     from actalker import checkpoints
     from actalker.pipelines.vae import Vae
     from actalker.training import film_loop, films
+    from actalker.training.processes import first_process_first
 
     names = ("frames", "rate", "all_parameters", "checkpointing", "precision")
     chosen = {name: getattr(options, name) for name in names}
@@ -186,7 +216,8 @@ def _train_on(options: argparse.Namespace, start: Path, videos: list[Path]) -> t
     own = network.config.encoders.senses == "own"
     senses = None if own else checkpoints.load_perception(folder / checkpoints.PERCEPTION)
     cache = options.out / "clips"
-    shots = films.cached_shots(videos, cache, network.config, training.frames, options.size, vae, senses)
+    with first_process_first():
+        shots = films.cached_shots(videos, cache, network.config, training.frames, options.size, vae, senses)
     checkpoint = film_loop.train_films(network, shots, training, options.out)
     return {"checkpoint": str(checkpoint), "steps": training.steps}, f"{checkpoint}: {training.steps} steps."
 

@@ -20,6 +20,7 @@ OPTIONAL = {  # modules that only import where their package is installed
     "actalker.scan.triton_gpu": "triton",
     "actalker.scan.triton_kernels": "triton",
     "actalker.scan.mamba_cuda": "mamba_ssm",
+    "actalker.batch.cluster": "ray",
 }
 READY = [name for name in MODULES if name not in OPTIONAL or importlib.util.find_spec(OPTIONAL[name])]
 LIGHT = {
@@ -35,8 +36,10 @@ LIGHT = {
     "demo": ("torch", "mediapipe", "gradio"),
 }
 EVERYTHING = """
-import importlib, os, sys, threading
+import importlib.util, os, sys, threading
 import av, cv2, gradio, numba, PIL, scipy, torch  # whatever others do when they are imported is done before we look
+if importlib.util.find_spec("ray"):
+    import ray.data
 variables, threads, path = dict(os.environ), threading.active_count(), list(sys.path)
 generator, torch_threads = torch.get_rng_state(), torch.get_num_threads()
 for name in {modules}:

@@ -2,37 +2,26 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
+from toy_training import TOY, toy_corpus
 
 from actalker.checkpoints import EMBEDDED, folder, load_motion_net, read_metadata, save_motion_net
-from actalker.config import COEFFICIENTS, INDEX, REGIONS, Control, MotionNet, Training
+from actalker.config import COEFFICIENTS, INDEX, REGIONS, Training
 from actalker.errors import InputError
 from actalker.model.conditioning import coefficient_mask
 from actalker.model.motion_net import MotionDenoiser
 from actalker.training import loop
-from actalker.training.corpus import Rendering, Utterance
 from actalker.training.data import Batches
 from actalker.training.loop import train
 from actalker.training.visemes import mouth_motion
 
-TOY = MotionNet(Control(width=16, state=4, step_rank=2, condition=16), blocks=1, heads=2, speech_blocks=1)
 QUICK = Training(steps=6, batch=2, frames=12, warmup=1, save_every=3)
 
 
 @pytest.fixture(scope="module")
 def corpus():
-    rng = np.random.default_rng(0)
-
-    def rendering(frames):
-        """A mouth that opens with the level of the sound."""
-        level = np.repeat(rng.random(frames // 3 + 1), 3)[:frames]
-        mel = np.repeat(level, 4)[:, None] * np.ones(80) + 0.1 * rng.normal(size=(4 * frames, 80))
-        evidence = np.repeat(level, 4)[:, None] * np.ones(32)
-        return Rendering(mel, evidence, level[:, None] * np.linspace(0.2, 1, 19), level, [])
-
-    return [Utterance("toy", "", [rendering(frames) for frames in (9, 40)]) for _ in range(3)]
+    return toy_corpus()
 
 
 def test_a_batch_has_the_answer(corpus):

@@ -112,7 +112,7 @@ def evaluate(
     """
     if any((networks.fid, networks.fvd, networks.lpips)) and known.reference is None:
         raise InputError("FID, FVD and LPIPS compare with real videos, but none was given; add --reference.")
-    videos, measuring = find_videos(paths), _Measuring(known.arcface or find_arcface(), networks)
+    videos, measuring = find_videos(paths), Measuring(known.arcface or find_arcface(), networks)
     found = _each(measuring, videos, known, progress)
     whole = measuring.whole()
     if whole and len(videos) == 1:
@@ -120,7 +120,7 @@ def evaluate(
     return [*found, Scores(f"all {len(videos)}").with_section(scores.PAPER, whole)] if whole else found
 
 
-def _each(measuring: "_Measuring", videos: Sequence[Path], known: Known, progress: Progress) -> list[Scores]:
+def _each(measuring: "Measuring", videos: Sequence[Path], known: Known, progress: Progress) -> list[Scores]:
     """Scores of every video, none of one that cannot be scored. InputError: that is true of all."""
     found, faults = [], []
     for number, video in enumerate(videos):
@@ -138,7 +138,7 @@ def _each(measuring: "_Measuring", videos: Sequence[Path], known: Known, progres
     return found
 
 
-class _Measuring:
+class Measuring:
     """Scores one video after the other; remembers what they share, and the features for the distances of sets."""
 
     def __init__(self, arcface: Path | None, networks: Networks):

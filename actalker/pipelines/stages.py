@@ -1,7 +1,7 @@
 """What was measured of a request, and the stages that both tiers share."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -55,11 +55,15 @@ class Measured:
 class Senses:
     """Measures requests, and every file once: requests that differ in their region maps share what was measured.
 
-    It belongs to whoever makes it, keeps the `most` things that were used last, and serves one thread at a time.
+    It belongs to whoever makes it, keeps the `most` things that were used last, within `room` bytes where that is
+    given, and serves one thread at a time. `identify` tells whether two paths hold the same file.
     """
 
-    def __init__(self, most: int = 24) -> None:
-        self._most, self._lock = most, Lock()
+    def __init__(
+        self, most: int = 24, room: int | None = None, identify: Callable[[Path], Hashable] | None = None
+    ) -> None:
+        self._most, self._room, self._identify = most, room, identify or stamp
+        self._lock = Lock()
         self._kept: dict[tuple, object] = {}  # the one used last comes last
         self._last: dict[str, tuple[object, object]] = {}
 
@@ -110,15 +114,26 @@ class Senses:
         return self._last[what][1]
 
     def _once(self, path: Path, what: object, make: Callable[[], T]) -> T:
-        key = (stamp(path), what)
+        key = (self._identify(path), what)
         with self._lock:
             made = self._kept.pop(key, None)
         made = make() if made is None else made
         with self._lock:
             self._kept[key] = made
-            while len(self._kept) > self._most:
+            while len(self._kept) > self._most or (len(self._kept) > 1 and self._is_full()):
                 del self._kept[next(iter(self._kept))]
         return made
+
+    def _is_full(self) -> bool:
+        return self._room is not None and weight(list(self._kept.values())) > self._room
+
+
+def weight(value: object) -> int:
+    """Bytes in the arrays of a value: of an array, a dataclass, or some of them."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    parts = list(vars(value).values()) if hasattr(value, "__dict__") else value
+    return sum(map(weight, parts)) if isinstance(parts, Iterable) and not isinstance(parts, str | bytes) else 0
 
 
 def stamp(path: Path) -> tuple:

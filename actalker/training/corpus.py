@@ -1,7 +1,7 @@
 """The speech corpus: sentences spoken by synthesisers, each rendered three times, with the mouth that belongs to it.
 
-A folder holds shards (`shard-00000.npz`, ...). A shard depends only on the seed and its number, so that a build can be
-stopped and continued at any time, and several builds with the same seed agree.
+A folder holds shards (`shard-00000.npz`, ...), read in place. A shard depends only on the seed and its number, so that
+a build can be stopped and continued at any time, and several builds with the same seed agree.
 """
 
 import json
@@ -9,7 +9,9 @@ import logging
 import math
 import multiprocessing
 import os
+import struct
 import subprocess
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -306,10 +308,26 @@ def _read_index(path: Path) -> dict:
         return json.loads(str(shard["index"]))
 
 
+def mapped(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an uncompressed .npz file where they lie in it, not read before they are used.
+
+    Training draws windows from anywhere, so a stream of samples (tar shards) would change its batches. Mapped, a shard
+    is in a machine's memory once, whichever processes of it draw, and only as far as they do: nothing else is needed.
+    """
+    whole, arrays = np.memmap(path, mode="r"), {}
+    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+        for entry in archive.infolist():
+            file.seek(entry.header_offset + 26)  # where a local header says how long the name and what follows it are
+            file.seek(sum(struct.unpack("<HH", file.read(4))), os.SEEK_CUR)
+            np.lib.format.read_magic(file)
+            shape, _, kind = np.lib.format.read_array_header_1_0(file)
+            arrays[entry.filename.removesuffix(".npy")] = np.ndarray(shape, kind, whole, file.tell())
+    return arrays
+
+
 def _read_shard(path: Path) -> list[Utterance]:
-    with np.load(path) as shard:
-        index = json.loads(str(shard["index"]))
-        mel, evidence, mouth, loud = (shard[name] for name in TRACKS)
+    index, tracks = _read_index(path), mapped(path)
+    mel, evidence, mouth, loud = (tracks[name] for name in TRACKS)
     ends = np.cumsum(index["frames"])
     renderings = [
         Rendering(

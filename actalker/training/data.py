@@ -34,13 +34,21 @@ class Batch:
     heard: Tensor  # (t, k) coefficients that some signal drives
     shape: Tensor  # (b, 8)
 
+    def rows(self, rows: slice) -> "Batch":
+        """Some of the rows, under the same map."""
+        names = ("features", "driving", "target", "voice", "truth", "shape")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device, but for the masks."""
         return replace(self, **{name: value.to(device) for name, value in vars(self).items() if name != "masks"})
 
 
 class Batches:
-    """Draws batches from a corpus; a draw depends on the seed and its number alone, so resuming changes nothing."""
+    """Draws batches from a corpus; a draw depends on the seed and its number alone, so resuming changes nothing.
+
+    Rows of a batch come from one stream of random numbers, so each of several processes draws all and takes its own.
+    """
 
     def __init__(self, corpus: list[Utterance], config: Training, shape: int):
         self.renderings = [rendering for utterance in corpus for rendering in utterance.renderings]

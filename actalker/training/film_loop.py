@@ -18,13 +18,13 @@ from torch import Tensor, nn
 
 from actalker.checkpoints import save_weights
 from actalker.config import FilmTraining
-from actalker.errors import InputError
 from actalker.model.diffusion import precondition
 from actalker.model.full import VideoDenoiser
 from actalker.model.masks import Masks
 from actalker.model.video_conditions import VideoConditions
 from actalker.pipelines.vae import SCALE
 from actalker.training.films import Shot
+from actalker.training.processes import begin, mean_over, share
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -133,14 +133,7 @@ def choose_taught(network: VideoDenoiser, config: FilmTraining) -> dict[str, nn.
 
 def train_films(network: VideoDenoiser, shots: Sequence[Path], config: FilmTraining, folder: Path) -> Path:
     """Train on cached shots; state, log and averaged weights go to `folder`. Returns the checkpoint's path."""
-    from accelerate import Accelerator, DistributedDataParallelKwargs
-
-    closed = DistributedDataParallelKwargs(find_unused_parameters=True)  # a closed gate's branch has no gradient
-    accelerator = Accelerator(mixed_precision=config.precision, kwargs_handlers=[closed])
-    if config.batch < accelerator.num_processes:
-        raise InputError(
-            f"{config.batch} clips a step are too few for {accelerator.num_processes} processes; add some."
-        )
+    accelerator = begin(config.batch, config.precision)
     network.unet.checkpointing = config.checkpointing
     taught = choose_taught(network.train(), config)
     optimizer = torch.optim.AdamW(taught.values(), config.rate)
@@ -182,17 +175,16 @@ def _step(
 ) -> float:
     """One step over the batch's draws, shared out among the processes."""
     total = 0.0
-    own = range(accelerator.process_index, config.batch, accelerator.num_processes)
-    for place in own:
+    for place in range(config.batch)[share(accelerator, config.batch)]:
         drawn = draw(shots, config, step * config.batch + place)
         with accelerator.autocast():
-            loss = lesson(drawn) / len(own)
+            loss = lesson(drawn) * accelerator.num_processes / config.batch
         accelerator.backward(loss)
         total += loss.item()
     accelerator.clip_grad_norm_(taught, config.clip)
     optimizer.step()
     optimizer.zero_grad()
-    return accelerator.reduce(torch.tensor(total, device=accelerator.device), "mean").item()
+    return mean_over(accelerator, torch.tensor(total, device=accelerator.device))
 
 
 def _resume(accelerator: "Accelerator", folder: Path) -> int:

@@ -1,14 +1,18 @@
-"""One training loop. The same command again continues from the last state; an average over steps is what ships."""
+"""One training loop, of any number of processes. The same command again continues from the last state, with as many or
+another number of them; an average over steps is what ships.
+"""
 
 import copy
 import json
 import logging
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from actalker.checkpoints import parameters, save_motion_net
@@ -19,6 +23,10 @@ from actalker.model.diffusion import loss, precondition
 from actalker.model.motion_net import MotionDenoiser
 from actalker.training.corpus import Utterance
 from actalker.training.data import MOUTH, Batch, Batches
+from actalker.training.processes import begin, mean_over, share
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 # Errors in these are seen first: lips that meet, jaw, lids.
 WEIGHTS = {"jawOpen": 3.0, "mouthClose": 3.0, "mouthFunnel": 1.5, "mouthPucker": 1.5, "eyeBlinkLeft": 2.0}
@@ -31,11 +39,59 @@ LEAST_STD = {"mouth": 0.03, "eyes": 0.05, "gaze": 0.05, "brows": 0.05, "head": 0
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Noise:
+    """What is random about a step over b rows. Drawn on the CPU: the same for every device and number of processes."""
+
+    forgotten: bool  # whether signals become null tokens
+    sigma: Tensor  # (b,)
+    values: Tensor  # (b, t, k)
+    blank: Tensor  # (b,) rows that start as sampling does
+
+    @classmethod
+    def draw(cls, shape: torch.Size, config: Training) -> "Noise":
+        """For a target of this shape (b, t, k)."""
+        forgotten = bool(torch.rand(()) < config.drop)
+        sigma = (torch.randn(shape[0]) * config.sigma_std + config.sigma_mean).exp()
+        values, blank = torch.randn(shape), torch.rand(shape[0]) < config.blank
+        return cls(forgotten, torch.where(blank, Sampling.sigma_max, sigma), values, blank)
+
+    def rows(self, rows: slice) -> "Noise":
+        """That of some of the rows."""
+        return Noise(self.forgotten, self.sigma[rows], self.values[rows], self.blank[rows])
+
+
+class Lesson(nn.Module):
+    """A network and its losses on a batch, as one module: what is distributed is what is differentiated."""
+
+    def __init__(self, network: MotionDenoiser, config: Training):
+        super().__init__()
+        self.network, self.config = network, config
+
+    def forward(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """Scalars: place, change, auxiliary, closure."""
+        network, config = self.network, self.config
+        target = network.whiten(batch.target)
+        speech, mouth = network.speech(batch.features)
+        conditions = network.condition(batch.shape, batch.masks, speech, batch.driving)
+        if noise.forgotten:
+            conditions = network.forget(conditions)
+        noisy, sigma = _noised(target, noise)
+        denoised = precondition(network)(noisy, sigma, conditions)
+        place, change = loss(denoised, target, sigma, batch.heard * _emphasis(batch.target, config))
+        missed = (mouth - network.whiten(batch.voice)[..., :MOUTH]) ** 2
+        auxiliary = (missed * _emphasis(batch.voice, config)[..., :MOUTH]).mean()
+        closure = _misclosed(_unwhitened_mouth(network, mouth), batch.voice).mean()
+        closure = closure + (_misclosed(network.unwhiten(denoised), batch.target) * batch.heard[:, 0]).mean()
+        return {"place": place, "change": change, "auxiliary": auxiliary, "closure": closure}
+
+
 def train(corpus: list[Utterance], net: MotionNet, config: Training, folder: Path, facts: dict) -> Path:
     """Train MotionNet; state, log and averaged weights go to `folder`. Returns the checkpoint's path."""
+    accelerator = begin(config.batch)
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = accelerator.device
     batches = Batches(corpus, config, net.shape)
     network = MotionDenoiser(net).to(device)
     average = copy.deepcopy(network).requires_grad_(False)
@@ -43,9 +99,10 @@ def train(corpus: list[Utterance], net: MotionNet, config: Training, folder: Pat
     first = _resume(folder, network, average, optimizer)
     if first == 0:
         _set_statistics(network, average, batches)
+    lesson = accelerator.prepare(Lesson(network, config))
     checkpoint = folder / "motion_net.safetensors"
-    facts_of_start = parameters(network), len(batches.renderings), first, device
-    log.info("%d parameters, %d renderings, from step %d, on %s", *facts_of_start)
+    facts_of_start = parameters(network), len(batches.renderings), first, device, accelerator.num_processes
+    log.info("%d parameters, %d renderings, from step %d, on %s, processes: %d", *facts_of_start)
     workers = 0 if device.type == "cpu" else DRAWERS  # a GPU waits for batches, a CPU has no core to spare
     drawn = DataLoader(batches, sampler=range(first, config.steps), batch_size=None, num_workers=workers)
     started = time.monotonic()
@@ -53,46 +110,47 @@ def train(corpus: list[Utterance], net: MotionNet, config: Training, folder: Pat
         for group in optimizer.param_groups:
             group["lr"] = config.rate * _schedule(step, config)
         torch.manual_seed(config.seed * config.steps + step)  # a resumed run draws the same noise
-        losses = _step(network, optimizer, batch.to(device), config)
+        losses = _step(accelerator, lesson, optimizer, batch, config)
         _follow(average, network, min(config.average, (1 + step) / (10 + step)))
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
-            _record(folder, step + 1, losses, (time.monotonic() - started) / (step + 1 - first))
-            _save(folder, step + 1, network, average, optimizer)
-            save_motion_net(average, checkpoint, facts | {"steps": step + 1})
+            means = {name: mean_over(accelerator, value) for name, value in losses.items()}
+            if accelerator.is_main_process:
+                _record(folder, step + 1, means, (time.monotonic() - started) / (step + 1 - first))
+                _save(folder, step + 1, network, average, optimizer)
+                save_motion_net(average, checkpoint, facts | {"steps": step + 1})
+    accelerator.wait_for_everyone()
     return checkpoint
 
 
 def _step(
-    network: MotionDenoiser, optimizer: torch.optim.Optimizer, batch: Batch, config: Training
+    accelerator: "Accelerator", lesson: nn.Module, optimizer: torch.optim.Optimizer, whole: Batch, config: Training
 ) -> dict[str, Tensor]:
-    target = network.whiten(batch.target)
-    speech, mouth = network.speech(batch.features)
-    conditions = network.condition(batch.shape, batch.masks, speech, batch.driving)
-    if torch.rand(()) < config.drop:
-        conditions = network.forget(conditions)
-    noisy, sigma = _noised(target, config)
-    denoised = precondition(network)(noisy, sigma, conditions)
-    place, change = loss(denoised, target, sigma, batch.heard * _emphasis(batch.target, config))
-    missed = (mouth - network.whiten(batch.voice)[..., :MOUTH]) ** 2
-    auxiliary = (missed * _emphasis(batch.voice, config)[..., :MOUTH]).mean()
-    closure = _misclosed(_unwhitened_mouth(network, mouth), batch.voice).mean()
-    closure = closure + (_misclosed(network.unwhiten(denoised), batch.target) * batch.heard[:, 0]).mean()
+    """One step over this process's rows of a batch. Gives its losses, whose mean over processes is the batch's."""
+    rows, noise = share(accelerator, config.batch), Noise.draw(whole.target.shape, config)
+    losses = lesson(whole.rows(rows).to(accelerator.device), noise.rows(rows))
+    portions = _portions(whole, rows, accelerator.num_processes, config)
+    losses = {name: value * portions.get(name, 1.0) for name, value in losses.items()}
+    place, change, auxiliary, closure = losses.values()
     total = place + config.velocity * change + config.auxiliary * auxiliary + config.closure * closure
     optimizer.zero_grad()
     total.backward()
-    torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
+    torch.nn.utils.clip_grad_norm_(lesson.parameters(), config.clip)
     optimizer.step()
-    return {"place": place, "change": change, "auxiliary": auxiliary, "closure": closure}
+    return losses
 
 
-def _noised(target: Tensor, config: Training) -> tuple[Tensor, Tensor]:
-    """target (b, t, k) under noise, and the noise's levels (b,). Drawn on the CPU: the same for every device."""
-    sigma = (torch.randn(len(target)) * config.sigma_std + config.sigma_mean).exp()
-    noise = torch.randn(target.shape)
-    blank = torch.rand(len(target)) < config.blank
-    sigma = torch.where(blank, Sampling.sigma_max, sigma).to(target.device)
-    noisy = target + sigma[:, None, None] * noise.to(target.device)
-    start = (blank[:, None, None] & belonging(Sampling.settled)).to(target.device)
+def _portions(whole: Batch, rows: slice, processes: int, config: Training) -> dict[str, float]:
+    """What makes the processes' mean of a weighted loss that of the whole batch: this one's part of the weights."""
+    weight = whole.heard * _emphasis(whole.target, config)
+    parts = {name: one[rows].sum() / one.sum() for name, one in (("place", weight), ("change", weight[:, 1:]))}
+    return {name: processes * part.item() for name, part in parts.items()}
+
+
+def _noised(target: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+    """target (b, t, k) under noise, and the noise's levels (b,)."""
+    sigma = noise.sigma.to(target.device)
+    noisy = target + sigma[:, None, None] * noise.values.to(target.device)
+    start = (noise.blank[:, None, None] & belonging(Sampling.settled)).to(target.device)
     return noisy.masked_fill(start, 0), sigma
 
 
@@ -177,10 +235,10 @@ def _save(
     part.replace(folder / "state.pt")
 
 
-def _record(folder: Path, step: int, losses: dict[str, Tensor], seconds: float) -> None:
+def _record(folder: Path, step: int, losses: dict[str, float], seconds: float) -> None:
     row = {
         "step": step,
-        **{name: round(value.item(), 4) for name, value in losses.items()},
+        **{name: round(value, 4) for name, value in losses.items()},
         "seconds_per_step": round(seconds, 3),
     }
     with (folder / "log.jsonl").open("a") as file:
