@@ -63,7 +63,7 @@ class CutOut:
     def over(self, plate: np.ndarray, where: SamplingMap) -> np.ndarray:
         """(h, w, 3) uint8: the cut-out seen through a sampling map, lit by it, over a plate (h, w, 3) uint8."""
         frame = plate.copy()
-        _sample_over(self.pixels, self.near, where.source, where.light, _CUBIC, frame)
+        _sample_over(self.pixels, self.near, where.source, where.light, _CUBIC, _LANES, frame)
         _soften_folds(frame, where.source)
         return frame
 
@@ -78,30 +78,42 @@ def _cubic_weights() -> np.ndarray:
 
 
 _CUBIC = _cubic_weights()
+_LANES = 16
+_U = np.uint64
+_FINE, _ONE, _WHITE = np.float32(FRACTIONS), np.float32(1), np.float32(255)
 
 
 @njit(cache=True, fastmath=True, nogil=True)
-def _sample_over(pixels, near, source, light, cubic, frame):  # noqa: ANN001, ANN202
+def _sample_over(pixels, near, source, light, cubic, lanes, frame):  # noqa: ANN001, ANN202
+    """Indices are unsigned, as signed ones are each asked whether they count from the end; `lanes` is 16, four pixels
+    of a row, and an argument lest their loop be unrolled before it is made one of vectors."""
     height, width = near.shape
-    for y in range(light.shape[0]):
-        for x in range(light.shape[1]):
-            at_x, at_y = int(np.rint(source[y, x, 0] * FRACTIONS)), int(np.rint(source[y, x, 1] * FRACTIONS))
-            column, row = (at_x >> FRACTION_BITS) + PAD, (at_y >> FRACTION_BITS) + PAD
-            if column < 1 or row < 1 or column > width - 3 or row > height - 3 or not near[row, column]:
+    lines = pixels.reshape(height, 4 * width)
+    column_sums = np.empty(16, np.float32)
+    low, right, bottom = (1 - PAD) * FRACTIONS, (width - 2 - PAD) * FRACTIONS, (height - 2 - PAD) * FRACTIONS
+    for y in range(_U(light.shape[0])):
+        for x in range(_U(light.shape[1])):
+            at_x = np.int32(np.rint(source[y, x, 0] * _FINE))
+            at_y = np.int32(np.rint(source[y, x, 1] * _FINE))
+            if at_x < low or at_y < low or at_x >= right or at_y >= bottom:
                 continue
-            across, down = cubic[at_x & (FRACTIONS - 1)], cubic[at_y & (FRACTIONS - 1)]
-            red = green = blue = matte = np.float32(0)
-            for j in range(4):
-                for i in range(4):
-                    weight, pixel = down[j] * across[i], pixels[row + j - 1, column + i - 1]
-                    red += weight * pixel[0]
-                    green += weight * pixel[1]
-                    blue += weight * pixel[2]
-                    matte += weight * pixel[3]
-            through = 1 - matte * np.float32(1 / 255)
-            for k, own in enumerate((red, green, blue)):
-                value = own * light[y, x] + through * frame[y, x, k] + np.float32(0.5)
-                frame[y, x, k] = int(min(max(value, np.float32(0)), np.float32(255)))
+            column, row = _U((at_x >> FRACTION_BITS) + PAD), _U((at_y >> FRACTION_BITS) + PAD)
+            if not near[row, column]:
+                continue
+            i, j, start = _U(at_x & (FRACTIONS - 1)), _U(at_y & (FRACTIONS - 1)), _U(4) * (column - _U(1))
+            d0, d1, d2, d3 = cubic[j, _U(0)], cubic[j, _U(1)], cubic[j, _U(2)], cubic[j, _U(3)]
+            for k in range(_U(lanes)):
+                above = d0 * lines[row - _U(1), start + k] + d1 * lines[row, start + k]
+                below = d2 * lines[row + _U(1), start + k] + d3 * lines[row + _U(2), start + k]
+                column_sums[k] = above + below
+            a0, a1, a2, a3 = cubic[i, _U(0)], cubic[i, _U(1)], cubic[i, _U(2)], cubic[i, _U(3)]
+            matte = a0 * column_sums[3] + a1 * column_sums[7] + a2 * column_sums[11] + a3 * column_sums[15]
+            through, lit = _ONE - matte / _WHITE, light[y, x]
+            for k in range(_U(3)):
+                left = a0 * column_sums[k] + a1 * column_sums[k + _U(4)]
+                value = left + a2 * column_sums[k + _U(8)] + a3 * column_sums[k + _U(12)]
+                value = value * lit + through * frame[y, x, k] + np.float32(0.5)
+                frame[y, x, k] = np.int32(min(max(value, np.float32(0)), _WHITE))
 
 
 @njit(cache=True, fastmath=True, inline="always")
@@ -149,21 +161,31 @@ def _rasterise(triangles, screen, rest, light, solid, source, out_light, depth):
 
 
 @njit(cache=True, nogil=True)
+def _jumps(source):  # noqa: ANN001, ANN202
+    """(h, w) bool: where a sampling map (h, w, 2) does not step on by about one pixel; False at the borders."""
+    height, width = source.shape[:2]
+    jumps, fold = np.zeros((height, width), np.bool_), np.float32(FOLD)
+    for y in range(_U(1), _U(height - 1)):
+        for x in range(_U(1), _U(width - 1)):
+            here_x, here_y = source[y, x, 0], source[y, x, 1]
+            right = abs(source[y, x + _U(1), 0] - here_x - _ONE) > fold
+            left = abs(here_x - source[y, x - _U(1), 0] - _ONE) > fold
+            below = abs(source[y + _U(1), x, 1] - here_y - _ONE) > fold
+            above = abs(here_y - source[y - _U(1), x, 1] - _ONE) > fold
+            jumps[y, x] = right | left | below | above
+    return jumps
+
+
+@njit(cache=True, nogil=True)
 def _soften_folds(picture, source):  # noqa: ANN001, ANN202
     """Blur a (h, w, c) picture, in place, by a 3 x 3 binomial only where its sampling map (h, w, 2) jumps."""
+    jumps, own = _jumps(source), picture.copy()
     height, width, channels = picture.shape
-    above, row = picture[0].copy(), picture[0].copy()
     for y in range(1, height - 1):
-        row[:] = picture[y]
         for x in range(1, width - 1):
-            here = source[y, x]
-            steps_x = max(abs(source[y, x + 1, 0] - here[0] - 1), abs(here[0] - source[y, x - 1, 0] - 1))
-            steps_y = max(abs(source[y + 1, x, 1] - here[1] - 1), abs(here[1] - source[y - 1, x, 1] - 1))
-            if max(steps_x, steps_y) <= FOLD:
+            if not jumps[y, x]:
                 continue
-            below = picture[y + 1]
             for k in range(channels):
-                corners = int(above[x - 1, k]) + above[x + 1, k] + below[x - 1, k] + below[x + 1, k]
-                sides = int(above[x, k]) + below[x, k] + row[x - 1, k] + row[x + 1, k]
-                picture[y, x, k] = (4 * int(row[x, k]) + 2 * sides + corners + 8) // 16
-        above[:] = row
+                corners = int(own[y - 1, x - 1, k]) + own[y - 1, x + 1, k] + own[y + 1, x - 1, k] + own[y + 1, x + 1, k]
+                sides = int(own[y - 1, x, k]) + own[y + 1, x, k] + own[y, x - 1, k] + own[y, x + 1, k]
+                picture[y, x, k] = (4 * int(own[y, x, k]) + 2 * sides + corners + 8) // 16
