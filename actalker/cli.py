@@ -136,9 +136,11 @@ def _add_train(verb: argparse.ArgumentParser) -> None:
 
 
 def _add_bench(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("part", choices=["scan"], help="scan: the selective scan, against other ways to compute it")
-    verb.add_argument("--shapes", nargs="+", metavar="CxTxD", help="clips x tokens x channels (default: four typical)")
-    verb.add_argument("--against", nargs="+", metavar="NAME", help="scan backends, associative_scan, mamba.py")
+    verb.add_argument("part", choices=["scan", "render"], help="the selective scan, or a video from its files on")
+    verb.add_argument("--shapes", nargs="+", metavar="CxTxD", help="scan: clips x tokens x channels")
+    verb.add_argument("--against", nargs="+", metavar="NAME", help="scan: backends, associative_scan, mamba.py")
+    verb.add_argument("--seconds", nargs="+", type=float, metavar="S", help="render: lengths (default: 10 60)")
+    verb.add_argument("--modes", nargs="+", metavar="MODE", help="render: joint, voice, video (default: all)")
     verb.add_argument("--rounds", type=int, default=5, help="how often each is run (default 5)")
     verb.add_argument("--threads", type=int, default=os.cpu_count(), help="threads to use (default: all cores)")
 
@@ -241,10 +243,15 @@ def _score(options: argparse.Namespace) -> tuple[dict, str]:
 def _bench(options: argparse.Namespace) -> tuple[dict, str]:
     import torch
 
-    from actalker.bench import scan
-
     check_counts(options, "rounds", "threads")
     torch.set_num_threads(options.threads)
+    if options.part == "render":
+        from actalker.bench import render
+
+        report = render.bench_render(options.seconds or render.LENGTHS, options.modes or render.MODES, options.rounds)
+        return report, render.as_text(report)
+    from actalker.bench import scan
+
     report = scan.bench_scan(options.shapes or scan.SHAPES, options.against or scan.AGAINST, options.rounds)
     return report, scan.as_text(report)
 

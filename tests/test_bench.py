@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from actalker.bench import scan, timing
+from actalker.bench import render, scan, timing
 from actalker.cli import main
 from actalker.errors import InputError
 
@@ -78,3 +78,19 @@ def test_memory_that_is_held_for_a_while_counts():
     if held is None:
         pytest.skip("this system does not tell a process its peak memory")
     assert 60e6 < held < 80e6
+
+
+def test_a_render_is_told_by_stage(capsys):
+    assert main(["bench", "render", "--seconds", "1", "--modes", "voice", "--rounds", "1", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert (row["mode"], row["frames"]) == ("voice", 25)
+    assert set(row["ms_a_frame"]) == {"measure", "denoise", "render", "encode"}
+    assert row["factor_cold"]["median"] > row["factor_warm"]["median"] > 0
+    assert row["first_piece_s"]["median"] > 0
+    assert render.as_text({"rounds": 1, "threads": 1, "torch": "2", "rows": [row]}).count("\n") == 2
+
+
+@pytest.mark.parametrize("words", [["--modes", "sideways"], ["--seconds", "0.5"]])
+def test_what_cannot_be_rendered_for_the_bench_is_one_sentence(capsys, words):
+    assert main(["bench", "render", *words]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1

@@ -1,6 +1,7 @@
 """Denoising: a measured request becomes facial motion, once for each region map that holds at some time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -44,6 +45,22 @@ class Performance:
 
 def denoise(network: MotionDenoiser, request: Request, measured: Measured, progress: Progress = silent) -> Performance:
     """The performance of a measured request. Progress is told after every call of the network, and may raise."""
+    with _one_thread():
+        return _denoised(network, request, measured, progress)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch and the scan in one thread: several would wait for each other longer than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _denoised(network: MotionDenoiser, request: Request, measured: Measured, progress: Progress) -> Performance:
     frames = frame_count(measured.seconds, request.fps)
     direction = direct(request, frames, request.fps)
     own_frames = frame_count(measured.seconds, Fraction(network.config.fps))
