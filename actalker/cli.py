@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         ("train", _add_train, _train, "train a tier's model; run again to continue"),
         ("convert", add_convert, convert, "make the full tier's weights from released files"),
         ("bench", _add_bench, _bench, "measure the speed of a part of the program on this machine"),
-        ("doctor", _add_nothing, _doctor, "say what is installed and what is missing"),
+        ("doctor", _add_doctor, _doctor, "say what is installed and missing, or what a video claims to be"),
     ):
         verb = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         add(verb)
@@ -113,6 +113,9 @@ def _add_animate(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--recipe", type=Path, metavar="R", help="make the video of a recipe again")
     verb.add_argument("--out", type=Path, metavar="O.mp4", help="the video to write")
     verb.add_argument("--dry-run", action="store_true", help="only look at the files and say what the run would take")
+    verb.add_argument(
+        "--no-label", action="store_true", help="leave the small AI-generated out of the picture's corner"
+    )
     verb.add_argument("--motion-out", type=Path, metavar="M.npz", help="also write the motion")
     verb.add_argument("--preset", choices=PRESETS, help="who moves what; without it, what suits the given files")
     regions, sources = ", ".join(REGIONS), ", ".join(SOURCES)
@@ -176,8 +179,8 @@ def _add_bench(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--threads", type=int, default=os.cpu_count(), help="threads to use (default: all cores)")
 
 
-def _add_nothing(_verb: argparse.ArgumentParser) -> None:
-    """A verb without options of its own."""
+def _add_doctor(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--provenance", type=Path, metavar="V.mp4", help="only say what this video claims to be")
 
 
 def _animate(options: argparse.Namespace) -> tuple[dict, str]:
@@ -227,6 +230,8 @@ def _request(options: argparse.Namespace) -> Request:
         request = Request(**chosen)
     if options.timeline:
         request = replace(request, timeline=tuple(options.timeline))
+    if options.no_label:
+        request = replace(request, label=False)
     if options.offset:
         request = replace(request, offsets=request.offsets | dict(options.offset))
     if options.preset or options.region:
@@ -297,9 +302,12 @@ def _bench(options: argparse.Namespace) -> tuple[dict, str]:
     return report, scan.as_text(report)
 
 
-def _doctor(_options: argparse.Namespace) -> tuple[dict, str]:
+def _doctor(options: argparse.Namespace) -> tuple[dict, str]:
     from actalker import doctor
 
+    if options.provenance:
+        claims = doctor.provenance(options.provenance)
+        return claims, doctor.provenance_text(claims)
     report = doctor.report()
     return report, doctor.as_text(report)
 
