@@ -41,13 +41,18 @@ class BlockRoutes:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the page listens and who may come in: `auth` is name:password, `root_path` where a proxy shows the page."""
+    """Where the page listens and who may come in: `auth` is name:password, `root_path` where a proxy shows the page.
+
+    `label` is what is said about the label of videos (see runner.LABELS), `certificate` a PEM file to sign them with.
+    """
 
     host: str = "127.0.0.1"
     port: int = 7860
     root_path: str | None = None
     auth: str | None = None
     mcp: bool = False
+    label: str = "on"
+    certificate: Path | None = None
 
     @property
     def people(self) -> list[tuple[str, str]] | None:
