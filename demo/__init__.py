@@ -62,7 +62,7 @@ def _lay_out(blocks: "gradio.Blocks", studio: "Studio") -> None:
     inputs = {**sources.files, "face": sources.face, **plan.regions, **plan.masks, **plan.settings,
               wishes.PAINTED: masks.painted, **direct.values}  # fmt: skip
     tab_recipe.connect(studio, inputs, sources, plan, masks)
-    inputs[wishes.AGREED] = output.agreed  # which no recipe gives
+    inputs = {**inputs, wishes.AGREED: output.agreed}  # which no recipe gives
     tab_animate.connect(studio, inputs, sources, output)
     tab_direct.connect(studio, inputs, direct)
     with comparing:
