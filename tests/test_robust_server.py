@@ -213,6 +213,22 @@ def test_who_cancels_or_leaves_stops_only_the_own_work(tmp_path, voice_file):
         assert second.result(timeout=60)[2]["seed"] == 2
 
 
+def test_who_breaks_off_stops_the_own_work(tmp_path, voice_file):
+    import httpx
+
+    pipeline = QuickPipeline()
+    pipeline.gate.clear()
+    runner = quick_runner(tmp_path / "work", pipeline)
+    with served(runner) as address, httpx.Client(base_url=f"{address}gradio_api/", timeout=30) as client:
+        sent = client.post("upload", files=[("files", (path.name, path.read_bytes())) for path in (PHOTO, voice_file)])
+        files = [{"path": path, "meta": {"_type": "gradio.FileData"}} for path in sent.json()]
+        event = client.post("call/animate", json={"data": [*files, None, "", "", 128, 0]}).json()["event_id"]
+        with client.stream("GET", f"call/animate/{event}"):
+            assert soon(pipeline.rendering.is_set, 30)
+        assert soon(lambda: not runner._line, 60)
+        assert not files_below(runner.work)
+
+
 def test_who_comes_too_late_is_told_so(tmp_path, voice_file, monkeypatch):
     from gradio_client import Client, handle_file
     from gradio_client.exceptions import AppError
