@@ -21,6 +21,7 @@ from actalker.errors import InputError
 from actalker.pipelines.check import Findings, look
 from actalker.pipelines.stages import Measured, Senses
 from demo.cards import lent
+from demo.memory import give_back
 
 LONGEST_JOB = 1800.0  # seconds of work that one request may take
 LONGEST_STILL = 120.0  # the same for a single frame
@@ -359,6 +360,7 @@ class Runner:
             if job.abandoned.is_set():
                 shutil.rmtree(job.folder, ignore_errors=True)
             self._leave_line(job)
+            give_back()
 
     def _ahead(self, job: Job) -> int:
         with self._lock:
