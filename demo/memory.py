@@ -1,4 +1,4 @@
-"""What a job no longer needs goes back to the system; glibc keeps it otherwise, with a heap for each thread there was."""
+"""What a job no longer needs goes back to the system; glibc keeps it otherwise, a heap for each thread there was."""
 
 import ctypes
 from functools import lru_cache
