@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         ("train", _add_train, _train, "train a tier's model; run again to continue"),
         ("convert", add_convert, convert, "make the full tier's weights from released files"),
         ("bench", _add_bench, _bench, "measure the speed of a part of the program on this machine"),
-        ("doctor", _add_nothing, _doctor, "say what is installed and what is missing"),
+        ("doctor", _add_doctor, _doctor, "say what is installed and missing, or what a video claims to be"),
     ):
         verb = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         add(verb)
@@ -145,8 +145,8 @@ def _add_bench(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--threads", type=int, default=os.cpu_count(), help="threads to use (default: all cores)")
 
 
-def _add_nothing(_verb: argparse.ArgumentParser) -> None:
-    """A verb without options of its own."""
+def _add_doctor(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--provenance", type=Path, metavar="V.mp4", help="only say what this video claims to be")
 
 
 def _animate(options: argparse.Namespace) -> tuple[dict, str]:
@@ -256,9 +256,12 @@ def _bench(options: argparse.Namespace) -> tuple[dict, str]:
     return report, scan.as_text(report)
 
 
-def _doctor(_options: argparse.Namespace) -> tuple[dict, str]:
+def _doctor(options: argparse.Namespace) -> tuple[dict, str]:
     from actalker import doctor
 
+    if options.provenance:
+        claims = doctor.provenance(options.provenance)
+        return claims, doctor.provenance_text(claims)
     report = doctor.report()
     return report, doctor.as_text(report)
 

@@ -18,6 +18,7 @@ PACKAGES = (
     "scipy",
     "numba",
     "av",
+    "c2pa-python",
     "pillow",
     "opencv-contrib-python",
     "mediapipe",
@@ -30,7 +31,7 @@ PACKAGES = (
     "moviepy",
     "insightface",
 )
-NATIVE = ("torch", "numba", "av", "cv2", "mediapipe", "pocketsphinx")  # may be installed and yet fail to load
+NATIVE = ("torch", "numba", "av", "c2pa", "cv2", "mediapipe", "pocketsphinx")  # may be installed and yet fail to load
 PHOTO = Path(__file__).parents[1] / "assets" / "faces" / "astronaut.jpg"
 
 _LIBRARIES = {
@@ -40,6 +41,11 @@ _LIBRARIES = {
     "libgthread-2.0.so.0": "OpenCV needs GLib: as root 'apt-get install libglib2.0-0'",
 }
 _MISSING = "not there; only the full tier needs it, see 'actalker convert --help' and checkpoints/README.md"
+_MANIFEST = {
+    "valid": "valid: the file is as it was when it was signed",
+    "changed": "CHANGED: the file is not as it was when it was signed",
+    "none": "none",
+}
 _REINSTALL = "install it with 'pip install -r requirements.txt'"
 
 
@@ -79,6 +85,28 @@ def as_text(facts: dict) -> str:
         lines += ["", title, *(f"  {name:<34}{said}" for name, said in rows.items())]
     verdict = "Everything that is needed is here." if facts["ready"] else "Something is missing; see above."
     return "\n".join([*lines, "", verdict])
+
+
+def provenance(video: Path) -> dict:
+    """What a video claims to be, as values for JSON. InputError if there is none at this place."""
+    from dataclasses import asdict
+
+    from actalker.signals import media
+
+    return {"video": str(video)} | asdict(media.claims_of(video))
+
+
+def provenance_text(claims: dict) -> str:
+    """The claims for reading, and what they are worth."""
+    manifest = _MANIFEST[claims["manifest"]]
+    rows = {"manifest": manifest}
+    if claims["signer"]:
+        known = "" if claims["known"] else ", vouched for by no authority known here"
+        rows |= {"signed by": claims["signer"] + known, "made by": claims["program"] or "not said"}
+        rows |= {"source": (claims["source"] or "not said").rpartition("/")[2]}
+    rows |= {"label": "in the corner, bottom " + claims["label"] if claims["label"] else "none seen"}
+    rows |= {"comment": claims["comment"] or "none"}
+    return "\n".join([claims["video"], *(f"  {name:<12}{said}" for name, said in rows.items())])
 
 
 def _version(package: str) -> str | None:
@@ -174,6 +202,20 @@ def _check_media() -> None:
         media.read_audio(film)
 
 
+def _check_provenance() -> None:
+    """A short film is marked, and its marks are found again."""
+    import numpy as np
+
+    from actalker.signals import media
+
+    with tempfile.TemporaryDirectory() as folder:
+        film = Path(folder) / "film.mp4"
+        media.write_video(film, [np.full((128, 128, 3), 90, np.uint8)] * 3, 25, marks=media.Marks())
+        claims = media.claims_of(film)
+        if (claims.manifest, claims.label) != ("valid", "right"):
+            raise RuntimeError("a film that was signed and labelled is not what is read")
+
+
 def _check_speech() -> None:
     """Silence is told from a tone."""
     import numpy as np
@@ -216,6 +258,7 @@ def _check_model() -> None:
 
 _CHECKS = {
     "media": _check_media,
+    "provenance": _check_provenance,
     "speech": _check_speech,
     "face": _check_face,
     "scan": _check_scan,

@@ -27,6 +27,9 @@ def add_request(verb: argparse.ArgumentParser) -> None:
     """Everything that makes a request, see `request_of`."""
     add_media(verb)
     verb.add_argument("--recipe", type=Path, metavar="R", help="make the video of a recipe again")
+    verb.add_argument(
+        "--no-label", action="store_true", help="leave the small AI-generated out of the picture's corner"
+    )
     verb.add_argument("--preset", choices=PRESETS, help="who moves what; without it, what suits the given files")
     regions, sources = ", ".join(REGIONS), ", ".join(SOURCES)
     verb.add_argument(
@@ -116,6 +119,8 @@ def request_of(options: argparse.Namespace, example: Mapping[str, Path] = Mappin
         request = Request(**dict(example) | chosen)
     if options.timeline:
         request = replace(request, timeline=tuple(options.timeline))
+    if options.no_label:
+        request = replace(request, label=False)
     if options.offset:
         request = replace(request, offsets=request.offsets | dict(options.offset))
     if options.preset or options.region:

@@ -128,6 +128,9 @@ def add_compare(verb: argparse.ArgumentParser) -> None:
         metavar="NAME=REGION:SOURCE,...",
         help="one more mode: the preset joint with these regions changed",
     )
+    verb.add_argument(
+        "--no-label", action="store_true", help="leave the small AI-generated out of the pictures' corners"
+    )
     add_settings(verb)
 
 
@@ -137,7 +140,8 @@ def compare(options: argparse.Namespace) -> tuple[dict, str]:
         raise InputError("No photo was given; add --photo.")
     from actalker.compare import compare as render
 
-    facts = render(Request(**given(options, *MEDIA)), dict(options.maps), options.out, options.progress)
+    request = Request(**given(options, *MEDIA), label=not options.no_label)
+    facts = render(request, dict(options.maps), options.out, options.progress)
     table = facts.pop("table")
     return facts, f"{table}\n\n{facts['grid']}\n{facts['curves']}\n{facts['csv']}\n{facts['markdown']}"
 

@@ -61,9 +61,10 @@ def _lay_out(blocks: "gradio.Blocks", studio: "Studio") -> None:
             tab_inspect.build(studio, inspecting)
     inputs = {**sources.files, "face": sources.face, **plan.regions, **plan.masks, **plan.settings,
               wishes.PAINTED: masks.painted, **direct.values}  # fmt: skip
+    tab_recipe.connect(studio, inputs, sources, plan, masks)
+    inputs = {**inputs, wishes.AGREED: output.agreed}  # which no recipe gives
     tab_animate.connect(studio, inputs, sources, output)
     tab_direct.connect(studio, inputs, direct)
-    tab_recipe.connect(studio, inputs, sources, plan, masks)
     with comparing:
         tab_compare.build(studio, inputs)
     theme.footer(studio.words)

@@ -3,6 +3,7 @@
 Their names, types and docstrings are what a caller sees.
 """
 
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,15 +13,22 @@ from gradio.data_classes import FileData
 
 from actalker import config, pipelines
 from actalker.errors import InputError
-from demo.hosting import LONGEST_QUEUE
+from demo.hosting import HANDLERS
 from demo.jobs import make_comparison, make_video
-from demo.runner import Work
+from demo.runner import Update, Work
 from demo.studio import Studio, name_of
 
 
 def publish(studio: Studio) -> None:
-    """Give the functions of a page their public names."""
+    """Give the functions of a page their public names.
 
+    They yield, nothing at first and the result at last, so that a caller who cancels or leaves stops the work.
+    """
+    for function in (_animate(studio), _compare(studio)):
+        gradio.api(function, api_name=function.__name__, concurrency_limit=HANDLERS)
+
+
+def _animate(studio: Studio) -> Callable:
     def animate(
         photo: FileData,
         speech: FileData = None,
@@ -43,13 +51,17 @@ def publish(studio: Studio) -> None:
             seed: the same seed makes the same video again
         """
         request = _request(photo, speech, driving, preset, regions, size, seed)
-        result = _done(studio, make_video(request), visitor)
-        return (
-            _file(result.video),
-            _file(result.recipe),
-            {**result.info, "out": result.video.name, "recipe": result.recipe.name},
-        )
+        for result in _moments(studio, make_video(request), visitor):
+            if result is None:
+                yield None, None, {}
+            else:
+                facts = {**result.info, "out": result.video.name, "recipe": result.recipe.name}
+                yield _file(result.video), _file(result.recipe), facts
 
+    return animate
+
+
+def _compare(studio: Studio) -> Callable:
     def compare(
         photo: FileData,
         speech: FileData,
@@ -68,11 +80,13 @@ def publish(studio: Studio) -> None:
             seed: the same seed makes the same videos again
         """
         request = _request(photo, speech, driving, "", "", size, seed)
-        made = _done(studio, make_comparison(request, {}), visitor)
-        return _file(made.folder / "grid.mp4"), _file(made.folder / "table.csv"), made.facts["scores"]
+        for made in _moments(studio, make_comparison(request, {}), visitor):
+            if made is None:
+                yield None, None, []
+            else:
+                yield _file(made.folder / "grid.mp4"), _file(made.folder / "table.csv"), made.facts["scores"]
 
-    for function in (animate, compare):
-        gradio.api(function, api_name=function.__name__, concurrency_limit=LONGEST_QUEUE)
+    return compare
 
 
 def _request(
@@ -95,14 +109,14 @@ def _map(given: set[str], preset: str, changes: str) -> dict[str, str]:
     return {**config.PRESETS[name], **changed}
 
 
-def _done(studio: Studio, work: Work, visitor: gradio.Request | None) -> object:
-    """What the work returns; a fault of the input is told as it is."""
+def _moments(studio: Studio, work: Work, visitor: gradio.Request | None) -> Iterator[object | None]:
+    """None while the work is going on, then what it returns; a fault of the input is told as it is."""
     try:
         with closing(studio.runner.run(work, name_of(visitor))) as moments:
-            *_, made = moments
+            for moment in moments:
+                yield None if isinstance(moment, Update) else moment
     except InputError as fault:
         raise gradio.Error(str(fault), print_exception=False) from fault
-    return made
 
 
 def _file(path: Path) -> FileData:

@@ -11,10 +11,15 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from demo import theme
+from demo.runner import LONGEST_LINE
 
-REFUSED = ("process_recording", "vibe-edit", "/monitoring")  # unqueued ffmpeg runs, code editing, visitor statistics
+REFUSED = (  # what comes with Gradio and is not for visitors: unqueued ffmpeg, code editing, statistics, other servers
+    "process_recording", "vibe-", "/monitoring", "/profiling", "/runs", "run-history", "deep_link", "dev/reload",
+    "proxy=", "custom_component", "component_server", "openapi.json",
+)  # fmt: skip
 LARGEST_UPLOAD = "200mb"
-LONGEST_QUEUE = 32
+LONGEST_QUEUE = LONGEST_LINE
+HANDLERS = 2 * LONGEST_QUEUE  # of one kind at once: whoever comes too late hears the runner's sentence
 UPLOADED = "/gradio_api/file="
 EXAMPLES = Path(__file__).parents[1] / "assets"
 
@@ -26,8 +31,9 @@ class BlockRoutes:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on unless its path is refused."""
-        if scope["type"] == "http" and any(word in scope["path"] for word in REFUSED):
+        """Pass the request on unless its path is refused. A file may have any name."""
+        route = scope.get("path", "").partition("/file=")[0]
+        if scope["type"] == "http" and any(word in route for word in REFUSED):
             await PlainTextResponse("Not found", 404)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
@@ -35,13 +41,18 @@ class BlockRoutes:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the page listens and who may come in: `auth` is name:password, `root_path` where a proxy shows the page."""
+    """Where the page listens and who may come in: `auth` is name:password, `root_path` where a proxy shows the page.
+
+    `label` is what is said about the label of videos (see runner.LABELS), `certificate` a PEM file to sign them with.
+    """
 
     host: str = "127.0.0.1"
     port: int = 7860
     root_path: str | None = None
     auth: str | None = None
     mcp: bool = False
+    label: str = "on"
+    certificate: Path | None = None
 
     @property
     def people(self) -> list[tuple[str, str]] | None:
@@ -63,6 +74,7 @@ def serve(blocks: gradio.Blocks, work: Path, place: Place) -> str:
         quiet=True,
         share=False,
         show_error=False,
+        max_threads=3 * HANDLERS,
         max_file_size=LARGEST_UPLOAD,
         run_history=False,
         enable_monitoring=False,

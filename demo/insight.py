@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from actalker.pipelines.stages import Measured
+from actalker.saving import replacing
 from actalker.signals.motion import Motion
 
 SIDE = 640  # px, the longer side of the kept photo
@@ -27,7 +28,8 @@ class Insight:
 
     def save(self, path: Path) -> None:
         """Write it as an npz archive."""
-        np.savez_compressed(path, **self.__dict__)
+        with replacing(path) as part, part.open("wb") as file:
+            np.savez_compressed(file, **self.__dict__)
 
     @classmethod
     def load(cls, path: Path) -> "Insight":

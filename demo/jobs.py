@@ -12,8 +12,11 @@ import numpy as np
 from actalker.compare import compare
 from actalker.errors import InputError
 from actalker.pipelines import Progress, Request
+from actalker.pipelines.rendering import marks_of
 from actalker.pipelines.request import silent
 from actalker.pipelines.stages import Measured, Senses
+from actalker.saving import replacing
+from actalker.signals import media
 from actalker.signals.motion import Motion
 from demo.insight import insight_of
 from demo.runner import Job, Work
@@ -45,7 +48,7 @@ def make_video(request: Request) -> Work[Result]:
 
     def work(pipeline: Callable, job: Job) -> Result:
         out, motion, seen = (job.folder / name for name in ("talking.mp4", "motion.npz", "seen.npz"))
-        asked, measured = _at_home(request, job.folder), []
+        asked, measured = _at_home(request, job), []
 
         def measure(one: Request, progress: Progress) -> Measured:
             measured.append(job.measure(_where_known(one, request), progress))
@@ -66,19 +69,22 @@ class Stills(Senses):
 
     def __init__(self) -> None:
         super().__init__(most=1)
-        self.measure = None
+        self.measure = self.measured = None
 
     def __call__(self, request: Request, progress: Progress = silent) -> Measured:
         """The measured request."""
-        return self.measure(request, progress)
+        self.measured = self.measure(request, progress)
+        return self.measured
 
 
 def make_still(request: Request, at: float, stills: Stills) -> Work[np.ndarray]:
-    """One frame of a request, `stills` being shared by all stills of a visitor."""
+    """One frame of a request as its video has it, `stills` being shared by all stills of a visitor."""
 
     def work(pipeline: Callable, job: Job) -> np.ndarray:
-        stills.measure = job.measure
-        return pipeline.still(request, at, stills)
+        stills.measure = lambda one, _: job.measure(one, job.report)
+        frame = pipeline.still(request, at, stills)
+        side = marks_of(_as_hosted(request, job), stills.measured).label
+        return media.labelled(frame, side) if side else frame
 
     return work
 
@@ -88,7 +94,7 @@ def make_comparison(request: Request, maps: Mapping[str, Mapping[str, str]]) -> 
 
     def work(pipeline: Callable, job: Job) -> Comparison:
         folder = job.folder / "comparison"
-        facts = compare(_at_home(request, job.folder), maps, folder, job.report, pipeline)
+        facts = compare(_at_home(request, job), maps, folder, job.report, pipeline)
         for mode in facts["modes"]:
             _name_files_only(folder / f"{mode}.json")
         return Comparison(folder, facts)
@@ -102,12 +108,18 @@ def _where_known(request: Request, original: Request) -> Request:
     return replace(request, **files) if all(file.exists() for file in files.values()) else request
 
 
-def _at_home(request: Request, folder: Path) -> Request:
+def _at_home(request: Request, job: Job) -> Request:
     """The request on links to the visitor's files in the job's folder, so that nobody deletes them meanwhile."""
+    request, folder = _as_hosted(request, job), job.folder
     files = {role: getattr(request, role) for role in ROLES}
     files = {role: file for role, file in files.items() if file is not None}
     names = _names(files.values())
     return replace(request, **{role: _linked(file, folder / role / names[file]) for role, file in files.items()})
+
+
+def _as_hosted(request: Request, job: Job) -> Request:
+    """The request with the label that the host wants, whatever a visitor sent."""
+    return request if job.label is None else replace(request, label=job.label)
 
 
 def _names(files: Iterable[Path]) -> dict[Path, str]:
@@ -139,4 +151,5 @@ def _name_files_only(recipe: Path) -> None:
     content = json.loads(recipe.read_text())
     for entry in content["media"].values():
         entry["path"] = Path(entry["path"]).name
-    recipe.write_text(json.dumps(content, indent=2) + "\n")
+    with replacing(recipe) as part:
+        part.write_text(json.dumps(content, indent=2) + "\n")

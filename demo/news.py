@@ -14,7 +14,7 @@ from actalker.signals.face import Crop, Face, FaceTracker, choose_face, crop_of,
 from demo.notes import Note
 from demo.runner import Runner
 from demo.texts import Words
-from demo.wishes import FILES, whole
+from demo.wishes import AGREED, FILES, whole
 
 VIEW_SIDE = 512  # px
 SHOWN_SIDE = 640  # px, the longer side of the photo with its faces boxed
@@ -174,7 +174,7 @@ def signal_notes(runner: Runner, words: Words, speech: str | None, driving: str 
 
 
 def faults(runner: Runner, words: Words, values: Mapping[str, object]) -> dict[str, Note]:
-    """The notes at the files that cannot be used, by the file's name."""
+    """The notes at the files that cannot be used, by the file's name, and at the consent that is not given yet."""
     photo, speech, driving = (values[name] for name in FILES)
     notes = {"photo": photo_note(runner, words, photo), **signal_notes(runner, words, speech, driving)}
     number, last = whole(values["face"], 1), len(look(runner, photo).views)
@@ -184,6 +184,8 @@ def faults(runner: Runner, words: Words, values: Mapping[str, object]) -> dict[s
         notes["photo"] = Note("fault", words("photo.no_such_face", number=number, last=last))
     if not speech and not driving:
         notes["speech"] = Note("fault", words("signal.missing"))
+    if not values.get(AGREED):
+        notes[AGREED] = Note("fault", words("agreed.missing"))
     return {name: line for name, line in notes.items() if line.kind == "fault"}
 
 

@@ -21,6 +21,19 @@
         }
     };
 
+    // That the people in the files agreed is asked for once: the browser's tab remembers it, in both languages.
+    const agreed = () => {
+        const box = find('#agreed input[type=checkbox]');
+        if (!box || box.dataset.known) return;
+        box.dataset.known = 'yes';
+        // Gradio fills its widgets a little after it has drawn them, and undoes what was ticked before.
+        const tick = tries => { if (!box.checked && tries) { box.click(); setTimeout(tick, 300, tries - 1); } };
+        try {
+            box.addEventListener('change', () => sessionStorage.setItem('agreed', box.checked ? 'yes' : ''));
+            if (sessionStorage.getItem('agreed')) setTimeout(tick, 300, 8);
+        } catch { /* a browser that keeps nothing asks again */ }
+    };
+
     // A recipe that is dropped anywhere goes to its button.
     const recipes = files => [...files].filter(file => /[.]json$/i.test(file.name));
     document.addEventListener('dragover', event => event.preventDefault());
@@ -100,5 +113,5 @@
         resume(60);
     };
 
-    new MutationObserver(() => { name(); pieces(); }).observe(document, { childList: true, subtree: true, attributeFilter: ['data-pieces'] });
+    new MutationObserver(() => { name(); agreed(); pieces(); }).observe(document, { childList: true, subtree: true, attributeFilter: ['data-pieces'] });
 })();

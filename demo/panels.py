@@ -13,7 +13,7 @@ from demo.hosting import EXAMPLES
 from demo.notes import Note
 from demo.texts import Words
 from demo.widgets import heading, note_line, preset_choices, setting, slider, switch
-from demo.wishes import FIRST_PRESET, MASKS, SETTINGS
+from demo.wishes import FIRST_PRESET, LABEL, MASKS, SETTINGS
 
 WHOLE_EXAMPLES = {  # which photo, voice and clip
     "joint": ("faces/astronaut.jpg", "speech/welcome.wav", "drivers/curious.mp4"),
@@ -54,6 +54,8 @@ class Output:
     check: gradio.HTML
     create: gradio.Button
     preview: gradio.Button
+    agreed: gradio.Checkbox
+    agreed_note: gradio.HTML
     cancel: gradio.Button
     status: gradio.HTML
     pieces: gradio.HTML
@@ -110,8 +112,8 @@ def sources_panel(words: Words) -> Sources:
     return Sources(files, notes, faces, face, recipe, recipe_note)
 
 
-def plan_panel(words: Words, sentence: str) -> Plan:
-    """Presets, a switch per region, the sentence about them, the masks, and the settings."""
+def plan_panel(words: Words, sentence: str, label: bool = False) -> Plan:
+    """Presets, a switch per region, the sentence about them, the masks, and the settings, with `label` that, too."""
     heading(2, words("step.choose"))
     with gradio.Group(elem_classes="card"):
         preset = gradio.Radio(preset_choices(words), value=FIRST_PRESET, label=words("preset"), elem_id="preset")
@@ -122,6 +124,8 @@ def plan_panel(words: Words, sentence: str) -> Plan:
     masks = {name: slider(words, name, render=False) for name in MASKS}  # they lie beside the painted masks
     with gradio.Accordion(words("settings"), open=False, elem_id="settings"):
         settings = {name: setting(words, name) for name in SETTINGS}
+        if label:
+            settings[LABEL] = gradio.Checkbox(True, label=words("label"), elem_id="label")
     return Plan(preset, regions, gradio.State(False), sentences, picture, masks, settings)
 
 
@@ -129,6 +133,8 @@ def output_panel(words: Words) -> Output:
     """The check, the buttons, the progress, the video and its facts."""
     heading(3, words("step.get"))
     check = gradio.HTML(Note("hint", words("status.idle")).html, elem_id="check", padding=False)
+    agreed = gradio.Checkbox(False, label=words("agreed"), container=False, elem_id="agreed")
+    agreed_note = note_line(Note("hint", ""), "agreed-note")
     with gradio.Row(elem_id="buttons"):
         create = gradio.Button(words("create"), variant="primary", size="lg", scale=3, min_width=134, elem_id="create")
         preview = gradio.Button(words("preview"), size="lg", scale=2, min_width=132, elem_id="preview")
@@ -144,7 +150,9 @@ def output_panel(words: Words) -> Output:
     with gradio.Row(elem_id="saves"):
         save_video = save_button(words("save.video"), "save-video")
         save_recipe = save_button(words("save.recipe"), "save-recipe")
-    return Output(check, create, preview, cancel, status, pieces, video, save_video, save_recipe, facts)
+    return Output(
+        check, create, preview, agreed, agreed_note, cancel, status, pieces, video, save_video, save_recipe, facts
+    )
 
 
 def _live(words: Words) -> str:

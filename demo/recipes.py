@@ -8,7 +8,7 @@ from pathlib import Path
 from actalker import config, pipelines
 from actalker.errors import InputError
 from actalker.pipelines.recipe import read_recipe
-from demo.wishes import CUES, FILES, MASKS, PAINTED, SETTINGS, hands_of, matching_preset
+from demo.wishes import CUES, FILES, LABEL, MASKS, PAINTED, SETTINGS, hands_of, matching_preset
 
 LARGEST = 20 * 2**20  # bytes of a recipe, painted masks included
 ABSENT = Path("absent")  # stands for a file of a recipe that is not here
@@ -57,7 +57,7 @@ def _values(request: pipelines.Request, checked: pipelines.Request) -> dict[str,
     values: dict[str, object] = {name: str(file) if file and file != ABSENT else None for name, file in files.items()}
     values |= {name: getattr(checked, name) for name in (*MASKS, *SETTINGS)} | {"fps": float(checked.fps)}
     values |= {"face": (checked.face or 0) + 1, **{region: checked.regions[region] for region in config.REGIONS}}
-    values |= {PAINTED: checked.painted, **hands_of(checked.offsets)}
+    values |= {PAINTED: checked.painted, LABEL: checked.label, **hands_of(checked.offsets)}
     for number, (start, chosen) in enumerate(CUES):
         cue = checked.timeline[number] if number < len(checked.timeline) else None
         values |= {start: cue and cue.start, chosen: cue and _map_words(cue.regions)}

@@ -21,8 +21,12 @@ from actalker.errors import InputError
 from actalker.pipelines.check import Findings, look
 from actalker.pipelines.stages import Measured, Senses
 from demo.cards import lent
+from demo.memory import give_back
 
 LONGEST_JOB = 1800.0  # seconds of work that one request may take
+LONGEST_STILL = 120.0  # the same for a single frame
+LONGEST_LINE = 32  # requests of all visitors that run or wait
+LABELS = {"on": True, "off": False, "ask": None}  # whether videos show that they are made; None: the visitor decides
 KEPT = 3600  # seconds that a result stays on disk
 SWEEP_EVERY = 300  # seconds between two looks for old results
 TICK = 0.25  # seconds between two updates of the page
@@ -102,16 +106,21 @@ class Ears:
 
 @dataclass(eq=False)
 class Job:
-    """One piece of work for a visitor, in a folder of its own. `measure` measures files that may be known already."""
+    """One piece of work for a visitor, in a folder of its own. `measure` measures files that may be known already.
+
+    `label` is whether its videos show that they are made, None where its request says so.
+    """
 
     work: "Work"
     folder: Path
     measure: Callable[[pipelines.Request, pipelines.Progress], Measured]
+    label: bool | None = True
     stop: threading.Event = field(default_factory=threading.Event)
     abandoned: threading.Event = field(default_factory=threading.Event)
     stage: str = ""
     done: float = 0.0
     since: float = 0.0  # when the stage began
+    seconds: float = LONGEST_JOB  # that it may take
     deadline: float = float("inf")
     pieces: tuple[Path, ...] = ()
     news: threading.Event = field(default_factory=threading.Event)  # something that cannot wait for the next tick
@@ -121,13 +130,17 @@ class Job:
         if self.stop.is_set():
             raise pipelines.Cancelled
         if time.monotonic() > self.deadline:
-            minutes = LONGEST_JOB / 60
+            minutes = self.seconds / 60
             raise InputError(
                 f"The work took longer than {minutes:.0f} minutes and was stopped; use a shorter recording."
             )
         if stage != self.stage:
             self.since = time.monotonic()
         self.stage, self.done = stage, done
+
+    def start(self) -> None:
+        """Its time begins."""
+        self.deadline = time.monotonic() + self.seconds
 
     def play(self, piece: Path) -> None:
         """Take note of a piece that can be played while the rest is made."""
@@ -145,9 +158,15 @@ Work = Callable[[Callable, Job], T]  # pipeline, job -> what the visitor gets
 
 
 class Runner:
-    """Runs one request at a time on pipelines that are loaded once. `work` is where the visitors' folders are made."""
+    """Runs one request at a time on pipelines that are loaded once. `work` is where the visitors' folders are made.
 
-    def __init__(self, work: Path | None = None, load: Callable[[str], Callable] | None = None) -> None:
+    `label` is one of LABELS: what the host says about the label of videos.
+    """
+
+    def __init__(
+        self, work: Path | None = None, load: Callable[[str], Callable] | None = None, label: str = "on"
+    ) -> None:
+        self.label = label
         self._work = work
         self._load = load or pipelines.load
         self._pipeline: Callable | None = None
@@ -182,10 +201,14 @@ class Runner:
     def run(self, work: Work, visitor: str) -> Iterator[Update | T]:
         """Yield updates, then what the work returns. Closing the iterator stops it. Raises InputError and Cancelled.
 
+        InputError, too, where too many requests wait already.
+
         Of a video that was cancelled, what was rendered is returned if it is long enough; else Cancelled is raised.
         """
         job = self._job(work, visitor)
         with self._lock:
+            if len(self._line) >= LONGEST_LINE:
+                raise InputError(f"{len(self._line)} requests are waiting already; try again in a few minutes.")
             self._line.append(job)
         future = self._worker.submit(self._do, job)
         future.add_done_callback(lambda _: job.news.set())
@@ -207,8 +230,13 @@ class Runner:
 
     def aside(self, work: Work, visitor: str) -> T:
         """What a small piece of work returns, which need not wait for the videos of others."""
-        job = self._job(work, visitor)
-        return self._aside.submit(lambda: work(self._loaded(), job)).result()
+        job = self._job(work, visitor, LONGEST_STILL)
+
+        def timed() -> T:
+            job.start()
+            return work(self._loaded(), job)
+
+        return self._aside.submit(timed).result()
 
     def look(self, request: pipelines.Request, visitor: str) -> Findings:
         """What a request's files hold and what its run will take; its files are then measured ahead."""
@@ -287,9 +315,13 @@ class Runner:
         for pool in (self._worker, self._aside):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _job(self, work: Work, visitor: str) -> Job:
+    def _job(self, work: Work, visitor: str, seconds: float | None = None) -> Job:
         folder = self.folder(visitor) / secrets.token_hex(16)
-        return Job(work, folder, lambda request, progress: self._ears.measure(request, progress, visitor))
+
+        def measure(request: pipelines.Request, progress: pipelines.Progress) -> Measured:
+            return self._ears.measure(request, progress, visitor)
+
+        return Job(work, folder, measure, LABELS[self.label], seconds=seconds or LONGEST_JOB)
 
     def _leave_ahead(self, visitor: str) -> None:
         """Give up what is measured ahead for a visitor."""
@@ -316,7 +348,7 @@ class Runner:
         try:
             if job.stop.is_set():
                 raise pipelines.Cancelled
-            job.deadline = time.monotonic() + LONGEST_JOB
+            job.start()
             job.folder.mkdir(parents=True, mode=0o700)
             pipeline = self._loaded()
             run = self._on_card if getattr(pipeline, "needs_gpu", False) else _run
@@ -328,6 +360,7 @@ class Runner:
             if job.abandoned.is_set():
                 shutil.rmtree(job.folder, ignore_errors=True)
             self._leave_line(job)
+            give_back()
 
     def _ahead(self, job: Job) -> int:
         with self._lock:

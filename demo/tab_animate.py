@@ -12,7 +12,7 @@ from gradio.events import Dependency
 from actalker import config
 from actalker.errors import InputError
 from demo import news, panels, telling, wishes
-from demo.hosting import LONGEST_QUEUE
+from demo.hosting import HANDLERS
 from demo.jobs import Result, make_video
 from demo.notes import Note
 from demo.panels import Output, Plan, Sources
@@ -80,7 +80,7 @@ def build(studio: Studio) -> tuple[Sources, Plan, Output]:
             sources = panels.sources_panel(words)
         with gradio.Column(scale=12, min_width=320):
             first = plan_words(words, config.PRESETS[wishes.FIRST_PRESET], None, None)
-            plan = panels.plan_panel(words, first)
+            plan = panels.plan_panel(words, first, label=studio.runner.label == "ask")
         with gradio.Column(scale=12, min_width=320):
             output = panels.output_panel(words)
     with whole:
@@ -176,11 +176,12 @@ def connect(studio: Studio, inputs: Mapping[str, Component], sources: Sources, o
     def looked(visitor: gradio.Request, *values: object) -> str:
         return looked_at(studio, name_of(visitor), dict(zip(inputs, values, strict=True)))
 
-    shown = [output.create, output.preview, output.cancel, output.status, output.pieces, output.video,
-             output.save_video, output.save_recipe, output.facts, *sources.notes.values()]  # fmt: skip
+    shown = [output.create, output.preview, output.cancel, output.status, output.pieces, output.video, output.facts,
+             output.save_video, output.save_recipe, output.agreed_note, *sources.notes.values()]  # fmt: skip
     for button, handler in ((output.create, whole), (output.preview, beginning)):
-        button.click(handler, list(inputs.values()), shown, concurrency_limit=LONGEST_QUEUE, **QUIET)
+        button.click(handler, list(inputs.values()), shown, concurrency_limit=HANDLERS, **QUIET)
     cancels(studio, output.cancel)
+    output.agreed.change(lambda: Note("hint", "").html, None, output.agreed_note, **QUIET)
     changes = [widget.change for widget in inputs.values()]
     gradio.on(changes, looked, list(inputs.values()), output.check, trigger_mode="always_last", **QUIET)
 
@@ -196,12 +197,13 @@ def cancels(studio: Studio, button: gradio.Button) -> None:
 
 def _shown(words: Words, step: Step, sources: Sources, output: Output) -> dict[Component, object]:
     """The widgets' new values. While a request runs, the last result is put away."""
+    notes = {**sources.notes, wishes.AGREED: output.agreed_note}
     shown: dict[Component, object] = {
         output.create: gradio.Button(interactive=not step.running),
         output.preview: gradio.Button(interactive=not step.running),
         output.cancel: gradio.Button(interactive=step.running),
         output.status: step.status,
-        **{sources.notes[name]: line.html for name, line in step.notes.items()},
+        **{notes[name]: line.html for name, line in step.notes.items()},
     }
     if step.update:
         shown[output.pieces] = telling.pieces(step.update.pieces)

@@ -11,9 +11,10 @@ from gradio.components import Component
 
 from actalker.compare.comparison import DRIVER, MODES
 from actalker.errors import InputError
+from actalker.saving import replacing
 from actalker.signals.motion import Motion
 from demo import charts, news, telling, widgets, wishes
-from demo.hosting import LONGEST_QUEUE
+from demo.hosting import HANDLERS
 from demo.jobs import Comparison, make_comparison
 from demo.notes import Note
 from demo.panels import save_button
@@ -65,12 +66,13 @@ def faults(studio: Studio, values: Mapping[str, object]) -> list[Note]:
     """What is missing or wrong, each with the name of its field."""
     words = studio.words
     wrong = news.faults(studio.runner, words, values)
+    agreed = wrong.pop(wishes.AGREED, None)
     missing = [name for name in wishes.FILES if not values[name]]
     texts = {name: words("compare.missing", field=words(name)) for name in missing}
     texts |= {
         name: words("compare.fault", field=words(name), fault=wrong[name].text) for name in wrong if name not in missing
     }
-    return [Note("fault", text) for text in texts.values()]
+    return [*(Note("fault", text) for text in texts.values()), *([agreed] if agreed else [])]
 
 
 def curves(words: Words, made: Comparison) -> str:
@@ -92,7 +94,7 @@ def scores(words: Words, made: Comparison) -> str:
 def recipes(made: Comparison) -> Path:
     """All recipes in one archive."""
     archive = made.folder / "recipes.zip"
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+    with replacing(archive) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as file:
         for mode in made.facts["modes"]:
             file.write(made.folder / f"{mode}.json", f"{mode}.json")
     return archive
@@ -131,7 +133,7 @@ def _connect(studio: Studio, inputs: Mapping[str, Component], sheet: Sheet) -> N
 
     outputs = [sheet.compare, sheet.cancel, sheet.status, *sheet.tiles.values(), sheet.curves, sheet.scores,
                *sheet.saves.values()]  # fmt: skip
-    sheet.compare.click(run, [sheet.own, *inputs.values()], outputs, concurrency_limit=LONGEST_QUEUE, **QUIET)
+    sheet.compare.click(run, [sheet.own, *inputs.values()], outputs, concurrency_limit=HANDLERS, **QUIET)
     cancels(studio, sheet.cancel)
 
 

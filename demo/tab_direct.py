@@ -59,7 +59,8 @@ def still(studio: Studio, visitor: str, values: Mapping[str, object], at: float)
     runner, words = studio.runner, studio.words
     notes = news.faults(runner, words, values)
     if notes:
-        return None, Note("hint", words("direct.needs_all"))
+        text = words("agreed.missing") if set(notes) == {wishes.AGREED} else words("direct.needs_all")
+        return None, Note("hint", text)
     stills = runner.last(visitor, STILLS) or runner.keep(visitor, STILLS, Stills())
     try:
         picture = runner.aside(make_still(wishes.request_of(values), at, stills), visitor)

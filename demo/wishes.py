@@ -14,6 +14,8 @@ FILES = ("photo", "speech", "driving")
 MASKS = ("grow", "feather")
 SETTINGS = ("audio_strength", "video_strength", "head_strength", "size", "fps", "steps", "seed")
 PAINTED = "painted"
+LABEL = "label"
+AGREED = "agreed"  # whether the visitor said that the people in the files agreed
 CUES = tuple((f"cue{number}.start", f"cue{number}.map") for number in range(1, 5))
 HANDS = {  # what is moved by hand: coefficients, the most, and the step
     "yaw": (("headYaw",), 20, 0.5),
@@ -41,6 +43,8 @@ def request_of(values: Mapping[str, object]) -> pipelines.Request:
     sources = {region: values[region] for region in config.REGIONS}
     deaf = unheard(sources, values["speech"], values["driving"])
     sources.update(dict.fromkeys(deaf, "still"))
+    if values.get(LABEL) is not None:  # there only where the host lets the visitor decide
+        chosen[LABEL] = bool(values[LABEL])
     if "fps" in chosen:
         chosen["fps"] = Fraction(chosen["fps"]).limit_denominator(1001)
     return pipelines.Request(

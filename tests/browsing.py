@@ -14,8 +14,11 @@ TABS = ("Animate", "Masks", "Compare", "Direct", "Inspect")
 SCREENS = {"desktop": (1280, 900), "phone": (390, 844)}
 
 
-def opened(browser, address: str, screen: str = "desktop", theme: str = "light") -> Iterator:
-    """The page, loaded. At the end nothing may have failed in it, and nothing may have been fetched from elsewhere."""
+def opened(browser, address: str, screen: str = "desktop", theme: str = "light", agreed: bool = True) -> Iterator:
+    """The page, loaded, and the consent given if `agreed`.
+
+    At the end nothing may have failed in it, and nothing may have been fetched from elsewhere.
+    """
     width, height = SCREENS[screen]
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
     page.set_default_timeout(PATIENCE)
@@ -24,6 +27,8 @@ def opened(browser, address: str, screen: str = "desktop", theme: str = "light")
     page.on("request", lambda sent: _is_local(sent.url) or strangers.append(sent.url))
     page.goto(address)
     page.locator("#create").wait_for()
+    if agreed:
+        page.locator("#agreed input").check()
     yield page
     page.close()
     assert not errors

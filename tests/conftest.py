@@ -10,6 +10,7 @@ from samples import tone, write_sound
 
 # Gradio deletes this folder when a page is closed, so no two runs may share one.
 os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="actalker-tests-")
+os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="actalker-tests-")  # where the self-made certificate is kept
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -103,6 +103,7 @@ def widget_values(**given: object) -> dict[str, object]:
         **config.PRESETS[wishes.FIRST_PRESET],
         **settings,
         "fps": 25.0,
+        wishes.AGREED: True,
         **given,
     }
 

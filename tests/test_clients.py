@@ -137,6 +137,8 @@ def test_a_proxy_may_show_the_page_under_a_path(tmp_path, quick):
 def test_the_options_are_the_place():
     options = app._parser().parse_args(["--host", "::1", "--port", "1", "--root-path", "/a", "--auth", "a:b", "--mcp"])
     assert Place(**vars(options)) == Place("::1", 1, "/a", "a:b", mcp=True)
+    options = app._parser().parse_args(["--label", "ask", "--certificate", "signer.pem"])
+    assert (Place(**vars(options)).label, Place(**vars(options)).certificate) == ("ask", Path("signer.pem"))
     assert Place().people is None
 
 

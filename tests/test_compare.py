@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image, ImageFont
-from samples import write_sound
+from samples import unsigned, write_sound
 
 from actalker import pipelines
 from actalker.cli import main
@@ -77,7 +77,7 @@ def test_a_mode_is_what_animate_makes_of_its_recipe(compared, tmp_path):
     for name in ("video", "lips"):
         recipe = read_recipe(folder_of(compared) / f"{name}.json")
         pipelines.load()(recipe, tmp_path / f"{name}.mp4")
-        assert (tmp_path / f"{name}.mp4").read_bytes() == (folder_of(compared) / f"{name}.mp4").read_bytes()
+        assert unsigned(tmp_path / f"{name}.mp4") == unsigned(folder_of(compared) / f"{name}.mp4")
     assert recipe.regions["head"] == "still"
 
 

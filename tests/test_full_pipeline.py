@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from samples import write_sound
+from samples import unsigned, write_sound
 from toy_full import toy_released, toy_svd, toy_whisper
 
 from actalker import checkpoints, pipelines
@@ -85,7 +85,7 @@ def test_untrained_weights_say_so(short, tmp_path, capsys):
     recipe = ["animate", f"--recipe={tmp_path / 'out.json'}", f"--out={tmp_path / 'again.mp4'}", "--json"]
     assert main(recipe) == 0
     assert json.loads(capsys.readouterr().out)["tier"] == "full"
-    assert (tmp_path / "again.mp4").read_bytes() == (tmp_path / "out.mp4").read_bytes()
+    assert unsigned(tmp_path / "again.mp4") == unsigned(tmp_path / "out.mp4")
     said = refused(capsys, *asked, "--tier=full", "--device=cuda:77")
     assert "cuda:77 cannot be used" in said
     assert "belong to the full tier" in refused(capsys, *asked, "--fast")

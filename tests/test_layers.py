@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = (  # lowest first: one line is one layer, and neighbours on a line do not know each other
     {"actalker.config", "actalker.errors"},
+    {"actalker.saving"},
     {"actalker.scan", "actalker.signals"},
     {"actalker.model", "actalker.render"},
     {"actalker.checkpoints"},
@@ -27,6 +28,8 @@ STRANGERS = {
 HOMES = {
     "accelerate": ("actalker.training",),
     "av": ("actalker.signals.media",),
+    "c2pa": ("actalker.signals.media",),
+    "cryptography": ("actalker.signals.media",),
     "diffusers": ("actalker.pipelines",),
     "gradio": ("demo", "app"),
     "insightface": ("actalker.signals",),

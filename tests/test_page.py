@@ -150,6 +150,28 @@ def test_a_preview_is_short_and_quick(page, quick, voice):
     assert quick.requests[-1].steps == 2
 
 
+def test_consent_is_asked_for_once_and_by_the_keyboard(browser, address, quick, voice):
+    for page in opened(browser, address, agreed=False):
+        give(page, "photo", PHOTO)
+        give(page, "speech", voice)
+        before = len(quick.requests)
+        page.locator("#create").click()
+        page.locator("#agreed-note .fault", has_text="must have agreed").wait_for()
+        page.locator("#agreed input").focus()
+        page.keyboard.press("Space")
+        expect(page.locator("#agreed-note .fault")).to_have_count(0)
+        assert len(quick.requests) == before
+        page.get_by_role("link", name="中文").click()
+        expect(page.locator("#agreed input")).to_be_checked()
+        page.reload()
+        expect(page.locator("#agreed input")).to_be_checked()
+        give(page, "photo", PHOTO)
+        give(page, "speech", voice)
+        page.locator("#create").click()
+        page.wait_for_function(PLAYS)
+        assert len(quick.requests) == before + 1
+
+
 def test_the_keyboard_is_enough(page, quick, voice):
     give(page, "photo", PHOTO)
     give(page, "speech", voice)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from samples import write_sound
+from samples import unsigned, write_sound
 
 from actalker import pipelines
 from actalker.cli import main
@@ -98,7 +98,7 @@ def test_the_recipe_keeps_what_was_painted(speech, labels, tmp_path):
     painted.unlink()
     again = ["--recipe", str(tmp_path / "a.json"), "--out", str(tmp_path / "b.mp4")]
     assert main(["animate", *again, "--motion-out", str(tmp_path / "b.npz")]) == 0
-    assert (tmp_path / "b.mp4").read_bytes() == (tmp_path / "a.mp4").read_bytes()
+    assert unsigned(tmp_path / "b.mp4") == unsigned(tmp_path / "a.mp4")
     assert isinstance(read_recipe(tmp_path / "b.json").painted, bytes)
     motion = Motion.load(tmp_path / "b.npz")
     assert not motion.column("jawOpen").any()

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from samples import write_sound
+from samples import unsigned, write_sound
 
 from actalker import pipelines
 from actalker.config import COEFFICIENTS, PRESETS, REGIONS
@@ -160,7 +160,7 @@ def test_until_beyond_the_end_is_the_whole(pipeline, short, tmp_path, joint):
 def test_a_recipe_makes_the_same_video_again(pipeline, joint, tmp_path):
     request = read_recipe(Path(joint[0]["recipe"]))
     pipeline(request, tmp_path / "again.mp4")
-    assert (tmp_path / "again.mp4").read_bytes() == Path(joint[0]["out"]).read_bytes()
+    assert unsigned(tmp_path / "again.mp4") == unsigned(joint[0]["out"])
 
 
 def test_cancelling_leaves_nothing(pipeline, short, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from samples import moving, tone, write_sound
+from samples import moving, tone, unsigned, write_sound
 
 from actalker import pipelines
 from actalker.config import PRESETS
@@ -83,7 +83,7 @@ def test_pieces_are_the_whole_and_come_while_it_is_rendered(pipeline, speech, tm
 def test_pieces_do_not_change_the_whole(pipeline, speech, tmp_path):
     pipeline(request(speech), tmp_path / "a.mp4")
     pipeline(request(speech), tmp_path / "b.mp4", chunk=lambda path: path.unlink())
-    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    assert unsigned(tmp_path / "a.mp4") == unsigned(tmp_path / "b.mp4")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.mp4", "b.json", "b.mp4"]
 
 

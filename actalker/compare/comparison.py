@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from actalker.evaluate.watching import Likeness, Watched, at_25_fps, watch
 from actalker.pipelines import Pipeline, Progress, Request
 from actalker.pipelines.recipe import refuse_to_overwrite
 from actalker.pipelines.stages import Measured, Senses, sound_track
+from actalker.saving import part_of, writing
 from actalker.signals import media
 from actalker.signals.motion import Motion
 from actalker.signals.regions import SPOKEN, listed
@@ -53,13 +53,15 @@ def run(
     """See `actalker.compare.compare`."""
     requests = _requests(request, maps)
     _check_folder(out, request, list(requests))
-    part = out.with_name(f"{out.name}.{uuid.uuid4().hex[:8]}.part")
-    part.mkdir()
+    part = part_of(out)
     try:
+        with writing(out):
+            part.mkdir()
         facts = _made(requests, part, progress, pipeline or pipelines.load())
-        out.mkdir(exist_ok=True)
-        for file in sorted(part.iterdir()):
-            os.replace(file, out / file.name)
+        with writing(out):
+            out.mkdir(exist_ok=True)
+            for file in sorted(part.iterdir()):
+                os.replace(file, out / file.name)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return _renamed(facts, out)
@@ -101,8 +103,9 @@ def _made(requests: Mapping[str, Request], folder: Path, progress: Progress, pip
     driver.save(folder / DRIVER)
     progress("drawing", 0.0)
     _draw(requests[JOINT], modes, whole, driver, folder)
-    (folder / DRAWN["csv"]).write_text(tables.as_csv(results) + "\n")
-    (folder / DRAWN["markdown"]).write_text(tables.as_markdown(results) + "\n" + NOTE)
+    with writing(folder / DRAWN["csv"]):
+        (folder / DRAWN["csv"]).write_text(tables.as_csv(results) + "\n")
+        (folder / DRAWN["markdown"]).write_text(tables.as_markdown(results) + "\n" + NOTE)
     progress("drawing", 1.0)
     return {
         "out": str(folder),
@@ -114,10 +117,16 @@ def _made(requests: Mapping[str, Request], folder: Path, progress: Progress, pip
 
 
 def _render(name: str, request: Request, folder: Path, progress: Progress, pipeline: Pipeline, senses: Senses) -> Mode:
+    """A mode's video, and what is seen in it without its label."""
     video, motion = folder / f"{name}.mp4", folder / f"{name}.npz"
-    facts = pipeline(request, video, lambda stage, done: progress(f"{name}: {stage}", done), motion, senses)
+    plain = folder / f"{name}.plain.mp4"
+    facts = pipeline(
+        request, video, lambda stage, done: progress(f"{name}: {stage}", done), motion, senses, plain=plain
+    )
     progress(f"{name}: watching", 0.0)
-    return Mode(name, request.regions, facts, Motion.load(motion), replace(watch(video), name=name))
+    seen = watch(plain)
+    plain.unlink()
+    return Mode(name, request.regions, facts, Motion.load(motion), replace(seen, name=name))
 
 
 def _scored(mode: Mode, modes: Mapping[str, Mode], whole: Measured, driver: Motion) -> Scores:
@@ -142,9 +151,10 @@ def _draw(request: Request, modes: Mapping[str, Mode], whole: Measured, driver: 
     tiles = [Tile("driving clip", "what drives", request.driving)]
     tiles += [Tile(name, _who(mode.regions), folder / f"{name}.mp4") for name, mode in modes.items()]
     frames = tiled(tiles, request.fps, round(seconds * request.fps))
-    media.write_video(folder / DRAWN["grid"], frames, request.fps, sound_track(request, seconds))
+    media.write_video(folder / DRAWN["grid"], frames, request.fps, sound_track(request, seconds), media.Marks(None))
     curves = {"driving clip": at_25_fps(driver)} | {name: mode.seen.motion for name, mode in modes.items()}
-    draw_curves(folder / DRAWN["curves"], curves, envelope(whole.speech.samples), seconds)
+    with writing(folder / DRAWN["curves"]):
+        draw_curves(folder / DRAWN["curves"], curves, envelope(whole.speech.samples), seconds)
 
 
 def _who(regions: Mapping[str, str]) -> str:

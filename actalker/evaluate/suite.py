@@ -28,6 +28,7 @@ from actalker.evaluate.watching import Watched, at_25_fps, look_at, pixel_change
 from actalker.pipelines import Pipeline, Progress, Request
 from actalker.pipelines.request import silent
 from actalker.pipelines.stages import Senses
+from actalker.saving import replacing
 from actalker.signals import media
 from actalker.signals.alignment import align_phones, aligner
 from actalker.signals.audio import RATE
@@ -194,7 +195,7 @@ class _Renders:
         self._progress("scoring", self._made / RENDERS)
         self._made += 1
         video, motion = self._video_of(name), self._folder / f"{name}.npz"
-        request = Request(photo, speech, driving, regions=regions)
+        request = Request(photo, speech, driving, regions=regions, label=False)
         self._pipeline(request, video, motion_out=motion, measure=self._senses)
         return at_25_fps(Motion.load(motion)), watch(video)
 
@@ -283,6 +284,5 @@ def _lines(outcome: Outcome) -> list[list[str]]:
 
 
 def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text)
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(text)

@@ -16,7 +16,7 @@ from actalker.config import REGIONS
 from actalker.pipelines.ahead import Errands, in_order
 from actalker.pipelines.denoising import Performance, denoise
 from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
-from actalker.pipelines.rendering import Pieces, write
+from actalker.pipelines.rendering import Pieces, marks_of, write
 from actalker.pipelines.request import Progress, Request, silent
 from actalker.pipelines.stages import Measured, Senses, measure, sound_track
 from actalker.pipelines.stills import PICTURE, key_of, still
@@ -60,13 +60,14 @@ class EmbeddedPipeline:
         measure: Callable[[Request, Progress], Measured] = measure,
         chunk: Callable[[Path], None] | None = None,
         chunk_seconds: float = 2.0,
+        plain: Path | None = None,
     ) -> dict:
         """Render to `out` with a recipe beside it. Returns the facts; raises InputError before any output.
 
         `chunk` is given playable pieces of the result as soon as they are rendered, see `rendering.Pieces`; the first
         lasts half a second, later ones up to `chunk_seconds`. If `progress` or `chunk` raises Cancelled while frames
         are rendered, those of at least a second are kept as a shorter video, and the facts say "cancelled": true;
-        before that, Cancelled is raised and nothing is left.
+        before that, Cancelled is raised and nothing is left. `plain` gets the video without its marks, to be measured.
         """
         watch, out, request = Stopwatch(), Path(out), request.checked()
         recipe = out.with_suffix(".json")
@@ -80,9 +81,10 @@ class EmbeddedPipeline:
                 with watch.time("denoise"), recorded() as scans:
                     performance = self.denoise(request, measured, progress)
                 sound, portrait = errands.result(listening), errands.result(preparing)
-            pieces = Pieces(out, len(performance.motion), request.fps, sound, chunk, chunk_seconds)
+            marks = marks_of(request, measured)
+            pieces = Pieces(out, len(performance.motion), request.fps, sound, chunk, chunk_seconds, marks)
             frames = self._frames(portrait, performance, watch, progress)
-            count, cancelled = write(out, frames, request.fps, sound, pieces, watch.time)
+            count, cancelled = write(out, frames, request.fps, sound, pieces, marks, plain, watch.time)
         performance = performance.until(count)
         if motion_out is not None:
             performance.motion.save(motion_out)

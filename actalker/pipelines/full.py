@@ -20,6 +20,7 @@ from actalker.model.video_diffusion import denoise_film, padded
 from actalker.pipelines.embedded import peak_memory_mb
 from actalker.pipelines.listening import film_of, place_of, see
 from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
+from actalker.pipelines.rendering import marks_of
 from actalker.pipelines.request import Progress, Request, Running, silent
 from actalker.pipelines.stages import Measured, frame_count, measure, sound_track
 from actalker.pipelines.vae import SCALE, Vae
@@ -80,7 +81,7 @@ class FullPipeline:
                 yield frame
 
         with recorded() as scans:
-            media.write_video(out, counted(), request.fps, sound)
+            media.write_video(out, counted(), request.fps, sound, marks_of(request, measured))
         made = {"tier": self.tier, "weights_sha256": self.weights, "scan": sorted(scans), "trained": self.trained}
         made["running"] = asdict(self.running)
         write_recipe(recipe, request, made)

@@ -11,6 +11,7 @@ from actalker.checkpoints import sha256
 from actalker.config import VERSION
 from actalker.errors import InputError
 from actalker.pipelines.request import Cue, Request, Running
+from actalker.saving import replacing
 
 FORMAT = "actalker recipe 1"
 MEDIA = ("photo", "speech", "driving")
@@ -25,9 +26,8 @@ def write_recipe(path: Path, request: Request, facts: dict) -> None:
         "settings": _settings(request),
         "made_with": {"version": VERSION} | facts,
     }
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(recipe, indent=2) + "\n")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(json.dumps(recipe, indent=2) + "\n")
 
 
 def read_recipe(path: Path, find: Callable[[dict[str, str], Path], Path] | None = None) -> Request:

@@ -1,14 +1,15 @@
 """Frames into files as they are rendered: the whole video, and beside it pieces that can be played meanwhile."""
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from actalker.pipelines.request import Cancelled
-from actalker.signals.media import VideoWriter
+from actalker.pipelines.request import Cancelled, Request
+from actalker.pipelines.stages import Measured
+from actalker.signals.media import Marks, VideoWriter
 
 Sound = tuple[np.ndarray, int] | None  # samples and their rate
 
@@ -31,8 +32,9 @@ class Pieces:
         sound: Sound,
         hand_out: Callable[[Path], None] | None,
         seconds: float,
+        marks: Marks | None = None,
     ) -> None:
-        self._out, self._fps, self._sound, self._hand_out = out, fps, sound, hand_out
+        self._out, self._fps, self._sound, self._hand_out, self._marks = out, fps, sound, hand_out, marks
         self._ends = piece_ends(total, fps, seconds) if hand_out else []
         self._done, self._number = 0, 0
         self._writer: VideoWriter | None = None
@@ -49,7 +51,7 @@ class Pieces:
         if self._hand_out is None:
             return
         if self._writer is None:
-            self._writer = VideoWriter(self._path, self._fps, self._rest_of_sound())
+            self._writer = VideoWriter(self._path, self._fps, self._rest_of_sound(), self._marks)
         self._writer.add(frame)
         self._done += 1
         if self._done == self._ends[self._number]:
@@ -82,30 +84,44 @@ def piece_ends(total: int, fps: Fraction, seconds: float) -> list[int]:
     return ends[1:]
 
 
+def marks_of(request: Request, measured: Measured) -> Marks:
+    """How the result is marked. In a whole picture the label keeps away from the face; in a square that is central."""
+    if not request.label:
+        return Marks(None)
+    centre = measured.face.points[:, 0].mean() / measured.photo.shape[1]
+    return Marks("left" if request.size == "full" and centre > 0.5 else "right")
+
+
 def write(
     out: Path,
     frames: Iterable[np.ndarray],
     fps: Fraction,
     sound: Sound,
     pieces: Pieces,
+    marks: Marks | None = None,
+    plain: Path | None = None,
     timed: Callable[[str], AbstractContextManager] = nullcontext,
 ) -> tuple[int, bool]:
     """Write the frames to `out` and `pieces` as they come: how many there are, and whether it was cancelled.
 
-    Where Cancelled is raised meanwhile, what is there becomes a shorter video; under a second of it is not kept, and
-    Cancelled goes on.
+    `plain` gets them without marks. Where Cancelled is raised meanwhile, what is there becomes a shorter video; under a
+    second of it is not kept, and Cancelled goes on.
     """
     cancelled = False
-    with VideoWriter(out, fps, sound) as video, pieces:
+    with ExitStack() as stack:
+        video = stack.enter_context(VideoWriter(out, fps, sound, marks))
+        unmarked = [stack.enter_context(VideoWriter(plain, fps, sound))] if plain else []
+        stack.enter_context(pieces)
         try:
             for frame in frames:
                 with timed("encode"):
-                    video.add(frame)
-                    pieces.add(frame)
+                    for taker in (video, *unmarked, pieces):
+                        taker.add(frame)
         except Cancelled:
             if video.seconds < LEAST_KEPT:
                 raise
             cancelled = True
         with timed("encode"):
-            video.finish()
+            for writer in (*unmarked, video):
+                writer.finish()
     return video.frames, cancelled

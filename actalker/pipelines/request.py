@@ -59,6 +59,7 @@ class Request:
     until: float | None = _setting(None, "seconds after which to stop, for a preview", 0.2, 600)
     offsets: dict[str, float] = field(default_factory=dict)  # coefficient -> what is added to it throughout
     timeline: tuple[Cue, ...] = ()  # later region maps; a change takes directing.BLEND_SECONDS
+    label: bool = True  # whether the video shows that it is made
 
     def checked(self) -> "Request":
         """The request with its region maps filled in and its cues in order. InputError when something cannot work.
@@ -105,6 +106,8 @@ class Request:
                 raise InputError(f"{name} is {value}; give a value from {low} to {high}.")
             if name in ("size", "steps", "seed", "face") and not isinstance(value, int):
                 raise InputError(f"{name} is {value}; give a whole number.")
+        if not isinstance(self.label, bool):
+            raise InputError(f"label is {self.label!r}; give true or false.")
         if self.size != "full" and self.size % 2:
             raise InputError(f"size is {self.size}; give an even number of pixels, or full.")
 
@@ -156,7 +159,7 @@ class Pipeline(Protocol):
     """A tier: renders a request to `out`, with a recipe beside it, and returns the facts of the run.
 
     `measure` reads and measures the request's media; by default each call does so anew (see stages.Senses). `chunk`
-    gets playable pieces of the result while it is rendered.
+    gets playable pieces of the result while it is rendered. `plain` gets the video without its marks, to be measured.
     """
 
     def __call__(
@@ -168,4 +171,5 @@ class Pipeline(Protocol):
         measure: Callable = ...,
         chunk: Callable[[Path], None] | None = None,
         chunk_seconds: float = 2.0,
+        plain: Path | None = None,
     ) -> dict: ...

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from actalker.config import COEFFICIENTS
 from actalker.errors import InputError
+from actalker.saving import replacing
 from actalker.signals.face import FaceTracker
 from actalker.signals.fit import coefficients
 from actalker.signals.mesh import VERTICES
@@ -61,11 +62,9 @@ class Motion:
         return self._with(self.values[order], self.fps)
 
     def save(self, path: str | Path) -> None:
-        """Write the motion as an npz archive with the arrays values, names, fps and filled."""
-        part = Path(f"{path}.part")
-        with part.open("wb") as file:
+        """Write the motion as an npz archive: values, names, fps and filled. InputError: the place takes no file."""
+        with replacing(path) as part, part.open("wb") as file:
             np.savez_compressed(file, values=self.values, names=np.array(self.names), fps=self.fps, filled=self.filled)
-        part.replace(path)
 
     @classmethod
     def load(cls, path: str | Path) -> "Motion":

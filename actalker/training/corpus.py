@@ -20,6 +20,7 @@ import numpy as np
 
 from actalker.config import MEL_PER_FRAME
 from actalker.errors import InputError
+from actalker.saving import replacing
 from actalker.signals import phones
 from actalker.signals.audio import log_mel, normalise
 from actalker.training import augment
@@ -289,14 +290,12 @@ def _write_shard(path: Path, utterances: list[Utterance], minutes: float) -> Non
             for item in utterances
         ],
     }
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    with replacing(path) as part, part.open("wb") as file:
         np.savez(
             file,
             index=np.array(json.dumps(index)),
             **{name: np.concatenate([getattr(rendering, name) for rendering in renderings]) for name in TRACKS},
         )
-    os.replace(part, path)
 
 
 def _shard_minutes(path: Path) -> float:

@@ -21,6 +21,7 @@ from actalker.pipelines.listening import Sights, see
 from actalker.pipelines.request import Progress, Request, silent
 from actalker.pipelines.stages import Measured
 from actalker.pipelines.vae import SCALE, Vae
+from actalker.saving import replacing
 from actalker.signals import media
 from actalker.signals.audio import read_speech
 from actalker.signals.face import find_faces
@@ -43,9 +44,8 @@ class Shot:
 
     def save(self, path: Path) -> None:
         """Write it, whole or not at all."""
-        part = path.with_suffix(".part.npz")
-        np.savez(part, **{field.name: getattr(self, field.name).numpy() for field in fields(self)})
-        part.replace(path)
+        with replacing(path) as part, part.open("wb") as file:
+            np.savez(file, **{field.name: getattr(self, field.name).numpy() for field in fields(self)})
 
     @classmethod
     def load(cls, path: Path) -> "Shot":

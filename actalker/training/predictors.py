@@ -75,7 +75,7 @@ def rendered(pipeline: EmbeddedPipeline, photo: Path, seed: int, sounds: Sequenc
             with tempfile.TemporaryDirectory() as folder:
                 speech, video = Path(folder) / "speech.wav", Path(folder) / "video.mp4"
                 wavfile.write(speech, RATE, samples)
-                pipeline(Request(photo, speech, regions=PRESETS["voice"], seed=seed), video)
+                pipeline(Request(photo, speech, regions=PRESETS["voice"], seed=seed, label=False), video)
                 yield from read_video(video, FPS, longest=MOST_SECONDS)
 
     values = measure_motion(frames(), FPS, name="the rendered video").values

@@ -5,6 +5,9 @@ TEXTS = {
     "title": "ACTalker Studio",
     "lead": "让照片开口说话：准备一张人脸、一段声音和一段人脸视频，由您决定谁来驱动哪一部分。",
     "consent": "只使用已获本人同意的照片和声音。所有处理都在这台机器上完成，您的文件一小时后删除。",
+    "agreed": "这些图片和声音中的本人已同意这样使用。",
+    "agreed.missing": "请先在第一页勾选：素材中的本人必须已经同意。",
+    "label": "在角落显示“AI-generated”字样",
     "theme": "浅色 / 深色",
     # Lists, regions, signals
     "list.comma": "、",

@@ -6,6 +6,9 @@ TEXTS = {
     "lead": "Make a photo talk: bring a face, a voice and a clip of a moving face, and decide which moves what.",
     "consent": "Use only pictures and voices of people who agreed to it. Everything is made on this machine; "
     "your files are deleted after an hour.",
+    "agreed": "The people in these pictures and voices agreed to this.",
+    "agreed.missing": "Tick the box on the first tab first: the people in the files must have agreed.",
+    "label": "Show AI-generated in the corner",
     "theme": "Light / dark",
     # Lists, regions, signals
     "list.comma": ", ",

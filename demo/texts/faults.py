@@ -41,6 +41,10 @@ CHINESE = {
     r"'(?P<text>.*)' is neither a preset nor changes such as .*": (
         "“{text}”既不是预设，也不是 head=audio gaze=still 这样的改动。"
     ),
+    r"The disk is full, so (?P<name>.+) was not written; .*": "磁盘已满，无法写入 {name}；请释放空间后重试。",
+    r"(?P<name>.+) cannot be written \(.*\); .*": "无法写入 {name}，请通知网站管理者。",
+    r"(?P<count>\d+) requests are waiting already; .*": "已有 {count} 个请求在排队，请几分钟后再试。",
+    r"The work took longer than (?P<minutes>-?\d+) minutes .*": "处理超过 {minutes} 分钟，已停止；请用更短的录音。",
     r"(?P<name>.+) is not a recipe \(.*\); .*": "{name} 不是配方文件，请用结果旁边的 .json 文件。",
 }
 TABLES = {"zh": CHINESE}

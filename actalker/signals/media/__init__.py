@@ -1,11 +1,10 @@
 """Pictures, sound and video, read from files and written to them: the only code that knows codecs.
 
-What is read is decoded by another process, within limits (`config.LIMITS`).
-"""
-
 from actalker.config import LIMITS
 from actalker.signals.media.door import VideoInfo, probe_video, read_audio, read_image, read_labels, read_video
 from actalker.signals.media.files import too_long
+from actalker.signals.media.label import label_of, labelled
+from actalker.signals.media.provenance import Claims, Marks, claims_of
 from actalker.signals.media.reading import LEEWAY
 from actalker.signals.media.writing import VideoWriter, write_video
 
@@ -22,8 +21,13 @@ __all__ = [
     "MOST_PIXELS",
     "MOST_SECONDS",
     "MOST_VIDEO_PIXELS",
+    "Claims",
+    "Marks",
     "VideoInfo",
     "VideoWriter",
+    "claims_of",
+    "label_of",
+    "labelled",
     "probe_video",
     "read_audio",
     "read_image",

@@ -1,7 +1,6 @@
 """Video with sound, written."""
 
 import os
-import uuid
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +12,10 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from actalker.errors import InputError
+from actalker.saving import part_of, writing
 from actalker.signals.media import files
+from actalker.signals.media.label import labelled
+from actalker.signals.media.provenance import COMMENT, Marks, sign
 
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000}
 _BT709 = 1  # FFmpeg's number for this colour space, its primaries and its transfer curve
@@ -25,9 +27,10 @@ def write_video(
     frames: Iterable[np.ndarray],
     fps: Fraction | float,
     sound: tuple[np.ndarray, int] | None = None,
+    marks: Marks | None = None,
 ) -> None:
     """Write all frames as a `VideoWriter` does; the file appears when the last one is in it."""
-    with VideoWriter(path, fps, sound) as video:
+    with VideoWriter(path, fps, sound, marks) as video:
         for frame in frames:
             video.add(frame)
         video.finish()
@@ -37,20 +40,29 @@ class VideoWriter:
     """Writes frames (h, w, 3) uint8 RGB as H.264 in an mp4, with AAC sound exactly as long as the picture.
 
     `sound` is samples, (n,) or (n, channels) float32 in [-1, 1], and their rate; it is cut, or followed by silence. An
-    odd last row or column is left out, as H.264 needs even sizes. Use it as a context manager: the file appears under
-    its name with `finish`, and without that nothing is left. InputError: the folder does not exist or cannot be written
-    to.
+    odd last row or column is left out, as H.264 needs even sizes. With `marks` the video says that it is made. Use it
+    as a context manager: the file appears under its name with `finish`, and without that nothing is left. InputError:
+    the folder does not exist or cannot be written to, or the disk is full.
     """
 
-    def __init__(self, path: str | Path, fps: Fraction | float, sound: tuple[np.ndarray, int] | None = None) -> None:
-        self._path, self._sound = Path(path), sound
+    def __init__(
+        self,
+        path: str | Path,
+        fps: Fraction | float,
+        sound: tuple[np.ndarray, int] | None = None,
+        marks: Marks | None = None,
+    ) -> None:
+        self._path, self._sound, self._marks = Path(path), sound, marks
         _check_place(self._path)
-        self._part = self._path.with_name(f"{self._path.name}.{uuid.uuid4().hex[:8]}.part")
+        self._part = part_of(self._path)
         self._fps = Fraction(fps).limit_denominator(1001)
         self.frames = 0
         # Without a time scale that fits the frame rate, lengths would be rounded to milliseconds.
         options = {"movflags": "+faststart", "movie_timescale": str(1000 * self._fps.numerator)}
-        self._container = av.open(files.location(self._part), "w", format="mp4", options=options)
+        with writing(self._path):
+            self._container = av.open(files.location(self._part), "w", format="mp4", options=options)
+        if marks:
+            self._container.metadata["comment"] = COMMENT
         self._picture: VideoStream | None = None
         self._track: _Track | None = None
 
@@ -58,8 +70,12 @@ class VideoWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._container.close()
-        self._part.unlink(missing_ok=True)
+        try:
+            self._container.close()
+        except OSError:  # told before, or nobody waits for the file
+            pass
+        finally:
+            self._part.unlink(missing_ok=True)
 
     @property
     def seconds(self) -> float:
@@ -68,23 +84,29 @@ class VideoWriter:
 
     def add(self, frame: np.ndarray) -> None:
         """Encode one more frame and, in step with it, the sound."""
+        if self._marks and self._marks.label:
+            frame = labelled(frame, self._marks.label)
         if self._picture is None:
             self._picture = _picture_stream(self._container, frame.shape, self._fps)
             self._track = None if self._sound is None else _Track(self._container, *self._sound)
-        self._container.mux(self._picture.encode(_yuv(frame, self.frames, self._fps)))
-        self.frames += 1
-        if self._track is not None:
-            self._track.advance(self.frames / self._fps)
+        with writing(self._path):
+            self._container.mux(self._picture.encode(_yuv(frame, self.frames, self._fps)))
+            self.frames += 1
+            if self._track is not None:
+                self._track.advance(self.frames / self._fps)
 
     def finish(self) -> None:
-        """Complete the file and give it its name. ValueError: there are no frames in it."""
+        """Complete the file, sign it if it is marked, and give it its name. ValueError: there are no frames in it."""
         if self._picture is None:
             raise ValueError("there are no frames to write")
-        self._container.mux(self._picture.encode(None))
-        if self._track is not None:
-            self._track.close()
-        self._container.close()
-        os.replace(self._part, self._path)
+        with writing(self._path):
+            self._container.mux(self._picture.encode(None))
+            if self._track is not None:
+                self._track.close()
+            self._container.close()
+            if self._marks:
+                sign(self._part)
+            os.replace(self._part, self._path)
 
 
 def _check_place(path: Path) -> None:
