@@ -1,5 +1,8 @@
 """Pictures, sound and video, read from files and written to them: the only code that knows codecs.
 
+What is read is decoded by another process, within limits (`config.LIMITS`).
+"""
+
 from actalker.config import LIMITS
 from actalker.signals.media.door import VideoInfo, probe_video, read_audio, read_image, read_labels, read_video
 from actalker.signals.media.files import too_long
