@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from scipy.io import wavfile
 
 from actalker.config import PRESETS
 from actalker.errors import InputError
@@ -69,6 +68,8 @@ def _of_length(
 
 def _request(folder: Path, mode: str, length: float) -> Request:
     """The example's files, as long as wanted."""
+    from scipy.io import wavfile  # it sets an environment variable
+
     speech, driver = folder / f"{length:g}.wav", folder / f"{length:g}.mp4"
     if not speech.exists():
         samples = np.resize(media.read_audio(SPEECH, SOUND_RATE), round(length * SOUND_RATE))

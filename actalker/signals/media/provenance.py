@@ -14,8 +14,8 @@ from actalker.config import VERSION
 from actalker.errors import InputError
 from actalker.saving import part_of
 from actalker.signals.media import files
+from actalker.signals.media.door import probe_video, read_video
 from actalker.signals.media.label import label_of
-from actalker.signals.media.reading import read_video
 
 PROGRAM = "ACTalker Studio"
 COMMENT = f"AI-generated: a photo that was made to move by {PROGRAM} {VERSION}"
@@ -69,7 +69,7 @@ def claims_of(path: str | Path) -> Claims:
     path = files.existing(path, "video")
     state, manifest = _manifest_of(path)
     try:
-        comment, label = _comment(path), label_of(next(read_video(path)))
+        comment, label = probe_video(path).comment, label_of(next(read_video(path)))
     except (InputError, StopIteration):
         if state == "none":
             raise
@@ -131,8 +131,3 @@ def _programs(manifest: dict) -> list[dict]:
 def _sources(manifest: dict) -> list[str]:
     actions = [one["data"].get("actions", []) for one in manifest.get("assertions", []) if "actions" in one["label"]]
     return [action["digitalSourceType"] for some in actions for action in some if "digitalSourceType" in action]
-
-
-def _comment(path: Path) -> str | None:
-    with files.open_media(path, "video") as container:
-        return container.metadata.get("comment")

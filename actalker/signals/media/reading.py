@@ -27,19 +27,22 @@ _THREADS = 4  # each holds frames
 _WHOLE = 0.9  # share of the declared length below which a file breaks off
 _ESTIMATED = ("mp3", "aac")  # formats whose length is a guess from the bit rate
 _HDR = {16: "PQ", 18: "HLG"}  # FFmpeg's numbers for transfer curves
+MOST_COMMENT = 500  # letters
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file holds: upright size in px, mean frame rate, length in seconds, and whether there is sound."""
+    """What a video file holds: upright size in px, mean frame rate, length in seconds, whether there is sound, and the
+    beginning of its comment."""
 
     width: int
     height: int
     fps: Fraction
     seconds: float
     has_audio: bool
+    comment: str | None = None
 
 
 def decode_audio(path: Path, rate: int, max_seconds: float | None, limits: MediaLimits) -> Iterator[np.ndarray]:
@@ -73,7 +76,8 @@ def decode_info(path: Path, limits: MediaLimits) -> VideoInfo:
         sideways = first.rotation % 180 != 0
         width, height = (first.height, first.width) if sideways else (first.width, first.height)
         seconds = _declared_seconds(container, stream) or _demuxed_seconds(container, stream)
-        return VideoInfo(width, height, _frame_rate(stream), seconds, bool(container.streams.audio))
+        comment = container.metadata.get("comment", "")[:MOST_COMMENT] or None
+        return VideoInfo(width, height, _frame_rate(stream), seconds, bool(container.streams.audio), comment)
 
 
 def decode_video(
