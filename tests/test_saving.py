@@ -22,8 +22,10 @@ from demo.texts import CHINESE, ENGLISH
 
 LIMITED = """
 import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 from actalker.cli import main
+from actalker.signals.media import process
+with process.borrowed(), process.borrowed():  # what they share with the program is a file as well
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 sys.exit(main(sys.argv[1:]))
 """
 WRITERS = {
