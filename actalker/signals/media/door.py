@@ -50,7 +50,10 @@ def read_audio(path: str | Path, rate: int = 16000, max_seconds: float | None = 
     """
     path, settings = files.existing(path, "recording"), {"rate": int(rate), "max_seconds": _float(max_seconds)}
     seconds = LIMITS.sound_seconds if max_seconds is None else max_seconds
-    return np.concatenate(list(_read("audio", path, "recording", seconds=seconds, **settings)))
+    samples = bytearray()  # grows where it lies, so that ten minutes are never there twice
+    for piece in _read("audio", path, "recording", seconds=seconds, **settings):
+        samples += piece.tobytes()
+    return np.frombuffer(samples, np.float32)
 
 
 def probe_video(path: str | Path) -> VideoInfo:
