@@ -53,8 +53,12 @@ def test_smoothing_looks_no_further_than_a_third_of_a_second(voice):
     """Behind the front end's mean, which a recording's end changes: the same rows with and without what follows."""
     from actalker.signals import phones
 
-    scores = acoustic_model().scores(phones._dynamics(phones._cepstra(voice[:48000])))
-    whole, cut = (phones._smoothed(part, acoustic_model()) for part in (scores, scores[:200]))
+    model = acoustic_model()
+    (scores,) = model.scores(phones._dynamics(phones._cepstra(voice[:48000])))
+    (likely,) = phones._likely([scores], [])
+    whole, cut = (np.concatenate([*phones._smoothed([part], model)]) for part in (likely, likely[:200]))
+    in_pieces = phones._smoothed([likely[:7], likely[7:200], likely[200:]], model)
+    assert np.array_equal(np.concatenate([*in_pieces]), whole)
     reach = phones.LAG + phones.BLOCK
     assert np.array_equal(whole[: 200 - reach], cut[: 200 - reach])
     assert not np.array_equal(whole[:200], cut)

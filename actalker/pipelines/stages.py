@@ -204,23 +204,25 @@ def frame_count(seconds: float, fps: Fraction) -> int:
 def sound_track(request: Request, seconds: float) -> tuple[np.ndarray, int] | None:
     """What is heard: the speech, else the clip's own sound if it has any, cut or padded to the video's length.
 
-    Samples (n,) float32 and their rate. Speech is heard also when no region listens to it.
+    Samples (n,) int16 and their rate. Speech is heard also when no region listens to it.
     """
     samples = _heard(request, seconds if request.until else None)
     if samples is None:
         return None
     length = round(frame_count(seconds, request.fps) / request.fps * SOUND_RATE)
-    return np.pad(samples[:length], (0, max(0, length - len(samples)))), SOUND_RATE
+    if length > len(samples):
+        samples = np.pad(samples, (0, length - len(samples)))
+    return samples[:length], SOUND_RATE
 
 
 def _heard(request: Request, limit: float | None) -> np.ndarray | None:
     limit = limit and limit + 0.1  # the last frame may end a little later
     if request.speech is not None:
-        return media.read_audio(request.speech, SOUND_RATE, limit)
+        return media.read_track(request.speech, SOUND_RATE, limit)
     if not media.probe_video(request.driving).has_audio:
         return None
     try:
-        return media.read_audio(request.driving, SOUND_RATE, limit)
+        return media.read_track(request.driving, SOUND_RATE, limit)
     except InputError as fault:  # an empty track beside a good picture
         log.warning("The driving clip's own sound is left out: %s", fault)
         return None

@@ -6,6 +6,7 @@ a loop of three-state phones, joined by a bigram, smooths them by forward-backwa
 """
 
 import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -53,24 +54,44 @@ def evidence(samples: np.ndarray) -> np.ndarray:
         return np.zeros((0, CHANNELS), np.float32)
     model = acoustic_model()
     cepstra = _cepstra(samples)
-    scores = model.scores(_dynamics(cepstra - cepstra.mean(axis=0)))  # (rows, phones, states)
-    best = np.exp(SCALE * (scores.max(axis=2) - scores.max(axis=(1, 2))[:, None]))
-    alone = best / best.sum(axis=1, keepdims=True)
+    alone: list[np.ndarray] = []
+    likely = _likely(model.scores(_dynamics(cepstra - cepstra.mean(axis=0))), alone)
+    smoothed = list(_smoothed(likely, model))
     classes = np.array([[name in words.split() for words in CLASSES] for name in model.names], np.float32)
-    return np.sqrt(np.concatenate([_smoothed(scores, model) @ classes, alone @ classes], axis=1)).astype(np.float32)
+    posteriors = (np.concatenate(pieces) @ classes for pieces in (smoothed, alone))
+    return np.sqrt(np.concatenate([*posteriors], axis=1)).astype(np.float32)
+
+
+def _likely(scores: Iterable[np.ndarray], alone: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Pieces of scores (rows, phones, 3) as likelihoods; `alone` gets each row's own posteriors (rows, phones)."""
+    for piece in scores:
+        best = np.exp(SCALE * (piece.max(axis=2) - piece.max(axis=(1, 2))[:, None]))
+        alone.append(best / best.sum(axis=1, keepdims=True))
+        yield np.exp(np.maximum(SCALE * (piece - piece.max(axis=(1, 2), keepdims=True)), -30)).astype(float)
 
 
 def _cepstra(samples: np.ndarray) -> np.ndarray:
     """(rows, 13)"""
-    from scipy.signal import lfilter
-
-    sound = lfilter([1, -0.97], [1], np.asarray(samples, np.float32) * 32768).astype(np.float32)
     rows = -(-len(samples) // HOP)
-    sound = np.pad(sound, (WINDOW // 2, max(0, (rows - 1) * HOP + WINDOW // 2 - len(samples))))
+    sound = _emphasised(samples, rows)
     frames = np.lib.stride_tricks.sliding_window_view(sound, WINDOW)[::HOP][:rows]
     pieces = (frames[start : start + ROWS_AT_ONCE] for start in range(0, rows, ROWS_AT_ONCE))
     power = [np.abs(np.fft.rfft(piece * np.hamming(WINDOW), FFT)) ** 2 @ _mel_filters() for piece in pieces]
     return np.log(_denoised(np.concatenate(power)) + POWER_FLOOR) @ _cosines().T
+
+
+def _emphasised(samples: np.ndarray, rows: int) -> np.ndarray:
+    """High tones lifted, with silence around: enough for `rows` windows."""
+    from scipy.signal import lfilter
+
+    margin = WINDOW // 2
+    sound = np.zeros(margin + max(len(samples), (rows - 1) * HOP + margin), np.float32)
+    for start in range(0, len(samples), ROWS_AT_ONCE * HOP):
+        before = min(start, 1)
+        piece = np.asarray(samples[start - before : start + ROWS_AT_ONCE * HOP], np.float32) * 32768
+        lifted = lfilter([1, -0.97], [1], piece)[before:]
+        sound[margin + start : margin + start + len(lifted)] = lifted
+    return sound
 
 
 @lru_cache(maxsize=1)
@@ -138,10 +159,13 @@ class AcousticModel:
     state: np.ndarray  # (senones,) 0 to 2
     stay: np.ndarray  # (phones, 3): chance to stay in a state
 
-    def scores(self, features: np.ndarray) -> np.ndarray:
-        """Log-likelihoods (rows, phones, 3) of the best senone of each phone's state, but for a constant a row."""
-        starts = range(0, len(features), ROWS_AT_ONCE)
-        return np.concatenate([self._scores(features[start : start + ROWS_AT_ONCE]) for start in starts])
+    def scores(self, features: np.ndarray) -> Iterator[np.ndarray]:
+        """Log-likelihoods (rows, phones, 3) of the best senone of each phone's state, but for a constant a row.
+
+        They come in pieces of ROWS_AT_ONCE.
+        """
+        for start in range(0, len(features), ROWS_AT_ONCE):
+            yield self._scores(features[start : start + ROWS_AT_ONCE])
 
     def _scores(self, features: np.ndarray) -> np.ndarray:
         rows, phones = len(features), len(self.names)
@@ -234,35 +258,53 @@ def _definition(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     return names, codebook, state
 
 
-def _smoothed(scores: np.ndarray, model: AcousticModel) -> np.ndarray:
-    """Posteriors (rows, phones) in a loop of three-state phones, by forward-backward over blocks with a look-ahead."""
-    links, stay = np.load(BIGRAM), model.stay
-    leave = 1 - stay
-    likely = np.exp(np.maximum(SCALE * (scores - scores.max(axis=(1, 2), keepdims=True)), -30)).astype(float)
-    ahead = _forward(likely, links, stay, leave)
-    out = np.empty(likely.shape[:2], np.float32)
-    for start in range(0, len(likely), BLOCK):
-        stop = min(start + BLOCK, len(likely))
-        back = np.ones(likely.shape[1:])
-        for row in range(min(stop + LAG, len(likely)) - 1, start - 1, -1):
-            if row < stop:
+def _smoothed(pieces: Iterable[np.ndarray], model: AcousticModel) -> Iterator[np.ndarray]:
+    """Posteriors (rows, phones) in a loop of three-state phones, by forward-backward over blocks with a look-ahead.
+
+    `pieces` are likelihoods (rows, phones, 3). What comes are blocks, as soon as the rows after them are known.
+    """
+    loop = _Loop(np.load(BIGRAM), model.stay)
+    likely = ahead = np.empty((0, *model.stay.shape))
+    for piece in pieces:
+        likely = np.concatenate([likely, piece])
+        ahead = np.concatenate([ahead, loop.forward(piece)])
+        while len(likely) >= BLOCK + LAG:
+            yield loop.backward(likely[: BLOCK + LAG], ahead[:BLOCK])
+            likely, ahead = likely[BLOCK:], ahead[BLOCK:]
+    while len(likely):
+        yield loop.backward(likely[: BLOCK + LAG], ahead[:BLOCK])
+        likely, ahead = likely[BLOCK:], ahead[BLOCK:]
+
+
+class _Loop:
+    """Phones of three states, any of them after any other with the chance in `links` (phones, phones)."""
+
+    def __init__(self, links: np.ndarray, stay: np.ndarray) -> None:
+        self._links, self._stay, self._leave = links, stay, 1 - stay
+        self._now: np.ndarray | None = None
+
+    def forward(self, likely: np.ndarray) -> np.ndarray:
+        """Chances of phone and state given all rows so far: (rows, phones, 3)."""
+        out, stay, leave = np.empty_like(likely), self._stay, self._leave
+        for row, here in enumerate(likely):
+            if self._now is None:
+                now = np.full(here.shape, 1 / here.size)
+            else:
+                entering = ((self._now[:, 2] * leave[:, 2]) @ self._links)[:, None]
+                now = self._now * stay + np.concatenate([entering, self._now[:, :2] * leave[:, :2]], axis=1)
+            now = now * here
+            self._now = out[row] = now / now.sum()
+        return out
+
+    def backward(self, likely: np.ndarray, ahead: np.ndarray) -> np.ndarray:
+        """Posteriors (n, phones) of the first n rows, given `ahead` (n, phones, 3) for them and likely ones beyond."""
+        out, back = np.empty(ahead.shape[:2], np.float32), np.ones(likely.shape[1:])
+        for row in range(len(likely) - 1, -1, -1):
+            if row < len(ahead):
                 joint = (ahead[row] * back).sum(axis=1)
                 out[row] = joint / joint.sum()
             here = back * likely[row]
-            following = np.concatenate([here[:, 1:], (links @ here[:, 0])[:, None]], axis=1)
-            back = stay * here + leave * following
+            following = np.concatenate([here[:, 1:], (self._links @ here[:, 0])[:, None]], axis=1)
+            back = self._stay * here + self._leave * following
             back /= back.sum()
-    return out
-
-
-def _forward(likely: np.ndarray, links: np.ndarray, stay: np.ndarray, leave: np.ndarray) -> np.ndarray:
-    """Chances of phone and state given the rows so far: (rows, phones, 3)."""
-    out = np.empty_like(likely)
-    now = np.full(likely.shape[1:], 1 / likely[0].size)
-    for row, here in enumerate(likely):
-        if row:
-            entering = ((now[:, 2] * leave[:, 2]) @ links)[:, None]
-            now = now * stay + np.concatenate([entering, now[:, :2] * leave[:, :2]], axis=1)
-        now = now * here
-        now = out[row] = now / now.sum()
-    return out
+        return out

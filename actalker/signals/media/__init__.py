@@ -4,7 +4,15 @@ What is read is decoded by another process, within limits (`config.LIMITS`).
 """
 
 from actalker.config import LIMITS
-from actalker.signals.media.door import VideoInfo, probe_video, read_audio, read_image, read_labels, read_video
+from actalker.signals.media.door import (
+    VideoInfo,
+    probe_video,
+    read_audio,
+    read_image,
+    read_labels,
+    read_track,
+    read_video,
+)
 from actalker.signals.media.files import too_long
 from actalker.signals.media.label import label_of, labelled
 from actalker.signals.media.provenance import Claims, Marks, claims_of
@@ -35,6 +43,7 @@ __all__ = [
     "read_audio",
     "read_image",
     "read_labels",
+    "read_track",
     "read_video",
     "too_long",
     "write_video",

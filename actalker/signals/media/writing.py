@@ -39,10 +39,10 @@ def write_video(
 class VideoWriter:
     """Writes frames (h, w, 3) uint8 RGB as H.264 in an mp4, with AAC sound exactly as long as the picture.
 
-    `sound` is samples, (n,) or (n, channels) float32 in [-1, 1], and their rate; it is cut, or followed by silence. An
-    odd last row or column is left out, as H.264 needs even sizes. With `marks` the video says that it is made. Use it
-    as a context manager: the file appears under its name with `finish`, and without that nothing is left. InputError:
-    the folder does not exist or cannot be written to, or the disk is full.
+    `sound` is samples, (n,) or (n, channels), float32 in [-1, 1] or int16, and their rate; it is cut, or followed by
+    silence. An odd last row or column is left out, as H.264 needs even sizes. With `marks` the video says that it is
+    made. Use it as a context manager: the file appears under its name with `finish`, and without that nothing is left.
+    InputError: the folder does not exist or cannot be written to, or the disk is full.
     """
 
     def __init__(
@@ -146,8 +146,8 @@ class _Track:
     """The sound track of a video that is being written, encoded up to the picture's time and no further."""
 
     def __init__(self, container: OutputContainer, samples: np.ndarray, rate: int) -> None:
-        planes = np.atleast_2d(np.asarray(samples, np.float32).T)  # (channels, n)
-        self.planes = planes if len(planes) <= 2 else planes.mean(axis=0, keepdims=True)
+        planes = np.atleast_2d(np.asarray(samples).T)  # (channels, n)
+        self.planes = planes if len(planes) <= 2 else planes.mean(axis=0, keepdims=True).astype(planes.dtype)
         self.layout = "mono" if len(self.planes) == 1 else "stereo"
         self.rate, self.written, self.container = rate, 0, container
         coded_rate = rate if rate in _AAC_RATES else 48000
@@ -157,6 +157,7 @@ class _Track:
         """Encode what is missing up to `seconds`, with silence after the end of the samples."""
         end = round(seconds * self.rate)
         planes = self.planes[:, self.written : end]
+        planes = planes / np.float32(32767) if planes.dtype == np.int16 else planes.astype(np.float32)
         planes = np.pad(planes, ((0, 0), (0, end - self.written - planes.shape[1])))
         planes = np.ascontiguousarray(np.clip(planes, -1.0, 1.0))
         frame = AudioFrame.from_ndarray(planes, format="fltp", layout=self.layout)
