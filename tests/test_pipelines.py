@@ -8,12 +8,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from samples import unsigned, write_sound
 
 from actalker import pipelines
 from actalker.config import COEFFICIENTS, PRESETS, REGIONS
 from actalker.errors import InputError
-from actalker.pipelines import Cancelled, Request
+from actalker.pipelines import Cancelled, Request, denoising
 from actalker.pipelines.recipe import read_recipe
 from actalker.signals import media
 from actalker.signals.motion import Motion
@@ -215,3 +216,16 @@ def test_settings_are_checked(short):
     ):
         with pytest.raises(InputError, match=said):
             replace(request, **bad).checked()
+
+
+def test_speech_in_pieces_is_speech_as_a_whole(monkeypatch):
+    network = pipelines.load().network
+    features = torch.randn(4 * 130, 113, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        whole = network.speech(features[None])[0]
+        monkeypatch.setattr(denoising, "HEARD_AT_ONCE", 40)
+        pieces = denoising._speech_tokens(network, features)
+        monkeypatch.setattr(denoising, "REACH", 8)
+        short_sighted = denoising._speech_tokens(network, features)
+    assert torch.allclose(pieces, whole, atol=1e-5)
+    assert not torch.allclose(short_sighted, whole, atol=1e-3)

@@ -23,6 +23,8 @@ from actalker.signals.rig import Rig
 # Pairs of mesh points whose distances describe a neutral face: height, width, mouth, lips, chin, eye, lids, brows.
 SHAPE_PAIRS = np.array([(10, 152), (234, 454), (61, 291), (0, 17), (1, 152), (33, 133), (159, 145), (70, 300)])
 SHAPE_SPREAD = 0.15  # of the logarithm of such a distance among people
+HEARD_AT_ONCE = 1500  # frames whose speech is encoded together, so that long recordings need no more memory
+REACH = 25  # frames to each side that a token of speech is made from, at most
 SEAL_SECONDS = 0.3  # in which an open-mouthed photo closes its lips before it speaks
 
 
@@ -124,13 +126,22 @@ def _condition(
         return None
     speech = driving = None
     if "audio" in masks:
-        features = torch.from_numpy(_fitted(measured.speech.features, MEL_PER_FRAME * frames))[None]
-        speech = network.speech(features)[0]
+        speech = _speech_tokens(network, torch.from_numpy(_fitted(measured.speech.features, MEL_PER_FRAME * frames)))
     if "video" in masks:
         at_rate = measured.driving.resampled(float(network.config.fps))
         driving = torch.from_numpy(at_rate.extended(frames).values)[None]
     shape = torch.from_numpy(face_shape(measured.face))[None]
     return network.condition(shape, masks, speech, driving)
+
+
+def _speech_tokens(network: MotionDenoiser, features: torch.Tensor) -> torch.Tensor:
+    """Features (4t, f) -> (1, t, c), a minute at a time with all that a token is made from around it."""
+    pieces, frames = [], len(features) // MEL_PER_FRAME
+    for start in range(0, frames, HEARD_AT_ONCE):
+        first, last = max(0, start - REACH), start + HEARD_AT_ONCE + REACH
+        tokens = network.speech(features[None, MEL_PER_FRAME * first : MEL_PER_FRAME * last])[0]
+        pieces.append(tokens[:, start - first : start - first + HEARD_AT_ONCE])
+    return torch.cat(pieces, dim=1)
 
 
 def _strength(request: Request, conditions: Conditions) -> torch.Tensor:
@@ -151,4 +162,6 @@ def _distances(points: np.ndarray) -> np.ndarray:
 
 def _fitted(features: np.ndarray, rows: int) -> np.ndarray:
     """The first `rows` rows, the last one repeated where the recording is shorter."""
-    return np.pad(features[:rows], ((0, max(0, rows - len(features))), (0, 0)), mode="edge")
+    if len(features) >= rows:
+        return features[:rows]
+    return np.pad(features, ((0, rows - len(features)), (0, 0)), mode="edge")

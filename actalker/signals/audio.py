@@ -42,7 +42,9 @@ class Speech:
     @cached_property
     def features(self) -> np.ndarray:
         """All that is heard, (m, 113) float32: mel, phone evidence, and ones for "there is evidence"."""
-        return joined(self.mel, phones.evidence(self.samples))
+        features = joined(self.mel, phones.evidence(self.samples))
+        object.__setattr__(self, "mel", features[:, :BINS])  # the same numbers; of ten minutes once is enough
+        return features
 
     @property
     def silent(self) -> bool:
