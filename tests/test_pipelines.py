@@ -132,7 +132,12 @@ def test_other_rates(pipeline, short, tmp_path):
 
 def test_a_preview_ends_early_and_reads_no_further(pipeline, short, tmp_path, monkeypatch):
     read = []
-    monkeypatch.setattr(media, "read_audio", lambda *a, real=media.read_audio: read.append(a[2]) or real(*a))
+
+    def noted(real):
+        return lambda *given: read.append(given[2]) or real(*given)
+
+    monkeypatch.setattr(media, "read_audio", noted(media.read_audio))
+    monkeypatch.setattr(media, "read_track", noted(media.read_track))
     facts, motion, frames = run(pipeline, tmp_path / "out.mp4", **short, until=0.48)
     assert facts["frames"] == len(motion) == len(frames) == 12
     assert read == [10.0, pytest.approx(0.58)]
