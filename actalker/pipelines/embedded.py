@@ -75,7 +75,7 @@ class EmbeddedPipeline:
         with watch.time("total"):
             with watch.time("measure"):
                 measured = measure(request, progress)
-            with Errands(progress, "denoising") as errands:
+            with Errands(progress, "denoising", done=1.0) as errands:
                 listening = errands.begin(lambda: sound_track(request, measured.seconds))
                 preparing = errands.begin(lambda: self._portrait(request, measured))
                 with watch.time("denoise"), recorded() as scans:

@@ -78,6 +78,7 @@ class Senses:
             photo, face, count, masks = errands.result(looking)
             errands.result(hearing)
             driving = errands.result(watching)
+        progress("measuring", 1.0)
         if speech is None and driving is None:
             raise InputError(
                 "No region follows a signal, so nothing would move; let the voice or the clip move a region."
