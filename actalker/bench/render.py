@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -19,7 +20,7 @@ import torch
 
 from actalker.config import PRESETS
 from actalker.errors import InputError
-from actalker.pipelines import Request
+from actalker.pipelines import Cancelled, Request
 from actalker.pipelines.embedded import EmbeddedPipeline
 from actalker.pipelines.stages import SOUND_RATE
 from actalker.signals import media
@@ -93,12 +94,30 @@ def _fresh(request: Request, out: Path) -> dict:
 
 
 def _again(pipeline: EmbeddedPipeline, request: Request, out: Path) -> dict:
-    """One run in this process: its facts, when the first piece could be played, and what a product took meanwhile."""
-    pieces: list[float] = []
+    """One run in this process: its facts, and what a product took around it; and when a first piece could be played."""
     before, begun = product_seconds(), time.perf_counter()
-    facts = pipeline(request, out, chunk=lambda _: pieces.append(time.perf_counter() - begun))
+    facts = pipeline(request, out)
     spent = time.perf_counter() - begun
-    return facts | {"spent": spent, "first_piece": pieces[0], "product": (before + product_seconds()) / 2}
+    after = product_seconds()
+    return facts | {
+        "spent": spent,
+        "product": (before + after) / 2,
+        "first_piece": _first_piece(pipeline, request, out),
+    }
+
+
+def _first_piece(pipeline: EmbeddedPipeline, request: Request, out: Path) -> float:
+    """Seconds until there is something to play, after which the run is stopped."""
+    begun = time.perf_counter()
+    waited: list[float] = []
+
+    def stop(_piece: Path) -> None:
+        waited.append(time.perf_counter() - begun)
+        raise Cancelled
+
+    with suppress(Cancelled):
+        pipeline(request, out.with_stem("first"), chunk=stop)
+    return waited[0]
 
 
 def _row(mode: str, length: float, warm: list[dict], cold: list[dict]) -> dict:
