@@ -18,10 +18,10 @@ from typing import TypeVar
 
 from actalker import pipelines
 from actalker.errors import InputError
+from actalker.memory import give_back
 from actalker.pipelines.check import Findings, look
 from actalker.pipelines.stages import Measured, Senses
 from demo.cards import lent
-from demo.memory import give_back
 
 LONGEST_JOB = 1800.0  # seconds of work that one request may take
 LONGEST_STILL = 120.0  # the same for a single frame

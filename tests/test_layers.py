@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (  # lowest first: one line is one layer, and neighbours on a line do not know each other
-    {"actalker.config", "actalker.errors"},
+    {"actalker.config", "actalker.errors", "actalker.memory"},
     {"actalker.saving"},
     {"actalker.scan", "actalker.signals"},
     {"actalker.model", "actalker.render"},

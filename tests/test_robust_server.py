@@ -24,11 +24,11 @@ from samples import write_sound
 
 from actalker import pipelines
 from actalker.config import PRESETS
+from actalker.memory import give_back
 from actalker.pipelines.recipe import FORMAT
 from actalker.signals import media
 from actalker.signals.motion import Motion
 from demo.jobs import Result, make_video
-from demo.memory import give_back
 from demo.runner import Runner
 
 pytestmark = [

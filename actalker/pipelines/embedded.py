@@ -13,6 +13,7 @@ import numpy as np
 
 from actalker import checkpoints
 from actalker.config import REGIONS
+from actalker.memory import share_heaps
 from actalker.pipelines.ahead import Errands, in_order
 from actalker.pipelines.denoising import Performance, denoise
 from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
@@ -47,6 +48,7 @@ class EmbeddedPipeline:
     tier = "embedded"
 
     def __init__(self, checkpoint: Path | None = None):
+        share_heaps()  # every run has threads of its own
         self.network = checkpoints.load_motion_net(checkpoint)
         self.weights = checkpoints.sha256(checkpoint or checkpoints.folder() / checkpoints.EMBEDDED)
         self._last_portrait: tuple[tuple, Portrait] | None = None
