@@ -126,6 +126,7 @@ def _add_train(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--out", type=Path, help="folder for state, log and checkpoint")
     verb.add_argument("--steps", type=int, help=f"training steps (default {Training.steps})")
     verb.add_argument("--batch", type=int, help=f"clips a step (default {Training.batch})")
+    verb.add_argument("--seed", type=int, default=Training.seed, help=f"what is drawn (default {Training.seed})")
     verb.add_argument("--threads", type=int, default=1, help="threads of the network on a CPU (default 1)")
     verb.add_argument("--workers", type=int, default=os.cpu_count(), help="that synthesise speech (default: all cores)")
     verb.add_argument("--score", action="store_true", help="instead of training, score a checkpoint on real speech")
@@ -201,6 +202,7 @@ def _measure(options: argparse.Namespace) -> tuple[dict, str]:
 
 
 def _train(options: argparse.Namespace) -> tuple[dict, str]:
+    check_counts(options, "seed", least=0)
     if options.tier == "full":
         return train_full(options)
     options.steps = Training.steps if options.steps is None else options.steps
@@ -221,8 +223,8 @@ def _train(options: argparse.Namespace) -> tuple[dict, str]:
     torch.set_num_threads(options.threads)
     with first_process_first():
         build_corpus(options.corpus, CorpusPlan(), options.minutes, options.workers)
-    config = Training(steps=options.steps, batch=options.batch)
-    facts = {"corpus_minutes": options.minutes}
+    config = Training(steps=options.steps, batch=options.batch, seed=options.seed)
+    facts = {"corpus_minutes": options.minutes, "seed": options.seed}
     checkpoint = train(load_corpus(options.corpus, options.minutes), MotionNet(), config, options.out, facts)
     return {"checkpoint": str(checkpoint), "steps": config.steps}, f"{checkpoint}: {config.steps} steps."
 

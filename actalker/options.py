@@ -168,11 +168,11 @@ def offset(text: str) -> tuple[str, float]:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as jawOpen=0.2 or headYaw=-5") from None
 
 
-def check_counts(options: argparse.Namespace, *names: str) -> None:
-    """InputError where one of these options is below 1."""
+def check_counts(options: argparse.Namespace, *names: str, least: int = 1) -> None:
+    """InputError where one of these options is below `least`."""
     for name in names:
-        if getattr(options, name) < 1:
-            raise InputError(f"--{name} is {getattr(options, name)}; give 1 or more.")
+        if getattr(options, name) < least:
+            raise InputError(f"--{name} is {getattr(options, name)}; give {least} or more.")
 
 
 def check_target(path: Path, suffix: str) -> None:

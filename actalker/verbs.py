@@ -209,7 +209,7 @@ def _train_on(options: argparse.Namespace, start: Path, videos: list[Path]) -> t
     from actalker.training import film_loop, films
     from actalker.training.processes import first_process_first
 
-    names = ("frames", "rate", "all_parameters", "checkpointing", "precision")
+    names = ("frames", "rate", "seed", "all_parameters", "checkpointing", "precision")
     chosen = {name: getattr(options, name) for name in names}
     chosen |= {name: getattr(options, name) for name in ("steps", "batch") if getattr(options, name) is not None}
     training, folder = FilmTraining(**chosen), checkpoints.folder()

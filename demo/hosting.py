@@ -19,6 +19,7 @@ REFUSED = (  # what comes with Gradio and is not for visitors: unqueued ffmpeg, 
 )  # fmt: skip
 LARGEST_UPLOAD = "200mb"
 LONGEST_QUEUE = LONGEST_LINE
+MOST_SESSIONS = 128  # of visitors that Gradio keeps, .65 MB each; of one that was away longest, no choices are left
 HANDLERS = 2 * LONGEST_QUEUE  # of one kind at once: whoever comes too late hears the runner's sentence
 UPLOADED = "/gradio_api/file="
 EXAMPLES = Path(__file__).parents[1] / "assets"
@@ -76,6 +77,7 @@ def serve(blocks: gradio.Blocks, work: Path, place: Place) -> str:
         show_error=False,
         max_threads=3 * HANDLERS,
         max_file_size=LARGEST_UPLOAD,
+        state_session_capacity=MOST_SESSIONS,
         run_history=False,
         enable_monitoring=False,
         footer_links=[],

@@ -114,20 +114,26 @@ def _connect_photo(studio: Studio, sources: Sources) -> None:
 
 
 def _connect_signals(studio: Studio, sources: Sources, plan: Plan) -> None:
-    """A voice or clip that arrives is told about, and brings its natural preset unless the visitor chose one."""
+    """A voice or clip that arrives brings its natural preset unless the visitor chose one, and then is told about.
 
-    def came(speech: str | None, driving: str | None, touched: bool) -> tuple:
-        lines = (line.html for line in news.signal_notes(studio.runner, studio.words, speech, driving).values())
+    The preset comes first, as looking into a file takes a while in which the visitor may choose.
+    """
+
+    def suggested(speech: str | None, driving: str | None, touched: bool) -> tuple:
         if touched:
-            return *lines, *(gradio.skip() for _ in range(1 + len(plan.regions)))
+            return tuple(gradio.skip() for _ in range(1 + len(plan.regions)))
         preset = wishes.suggested_preset(speech, driving)
-        return *lines, preset, *config.PRESETS[preset].values()
+        return preset, *config.PRESETS[preset].values()
+
+    def looked(speech: str | None, driving: str | None) -> tuple[str, ...]:
+        return tuple(line.html for line in news.signal_notes(studio.runner, studio.words, speech, driving).values())
 
     signals = [sources.files["speech"], sources.files["driving"]]
     lines = [sources.notes["speech"], sources.notes["driving"]]
     for signal in signals:
-        event = signal.change(came, [*signals, plan.touched], [*lines, plan.preset, *plan.regions.values()], **QUIET)
+        event = signal.change(suggested, [*signals, plan.touched], [plan.preset, *plan.regions.values()], **QUIET)
         tells(event, sources, plan, studio.words)
+        event.then(looked, signals, lines, **QUIET)
 
 
 def _connect_plan(studio: Studio, sources: Sources, plan: Plan) -> None:

@@ -69,6 +69,9 @@ class QuickPipeline:
             "cancelled": cancelled,
         }
 
+    def still(self, request: pipelines.Request, at: float, measure: Callable | None = None) -> np.ndarray:  # noqa: ARG002
+        return np.full((SIDE, SIDE, 3), 128, np.uint8)
+
     def _write(self, out: Path, request: pipelines.Request, progress: Callable[[str, float], None]) -> bool:
         """Whether it was cancelled; then all the same a second is kept, if `keeps` says so."""
         sound = (np.zeros(16000, np.float32), 16000)

@@ -13,6 +13,8 @@ import pytest
 from page_fakes import PHOTO, QuickPipeline, quick_runner, served, write_tone
 
 import app
+import demo
+from demo import hosting
 from demo.hosting import LONGEST_QUEUE, Place
 from demo.jobs import make_video
 from demo.runner import Runner
@@ -101,11 +103,20 @@ def test_jobs_are_done_in_the_order_in_which_they_came(tmp_path, tone):
 
 
 def test_the_queue_has_a_longest_length(tmp_path):
-    import demo
-
     blocks = demo.build(Runner(tmp_path / "work"))
     blocks.queue(max_size=LONGEST_QUEUE)
     assert blocks._queue.max_size == LONGEST_QUEUE
+
+
+def test_of_visitors_who_are_gone_not_all_is_kept(tmp_path, tone, quick, monkeypatch):
+    monkeypatch.setattr(hosting, "MOST_SESSIONS", 2)
+    blocks = []
+    build = demo.build
+    monkeypatch.setattr(demo, "build", lambda *given: blocks.append(build(*given)) or blocks[0])
+    with served(quick_runner(tmp_path / "work", quick)) as address:
+        for seed in range(4):
+            _animate(address, tone, seed)
+        assert len(blocks[0].state_holder.session_data) == 2
 
 
 def test_only_those_who_know_a_password_come_in(tmp_path, quick):

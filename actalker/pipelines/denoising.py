@@ -23,7 +23,7 @@ from actalker.signals.rig import Rig
 # Pairs of mesh points whose distances describe a neutral face: height, width, mouth, lips, chin, eye, lids, brows.
 SHAPE_PAIRS = np.array([(10, 152), (234, 454), (61, 291), (0, 17), (1, 152), (33, 133), (159, 145), (70, 300)])
 SHAPE_SPREAD = 0.15  # of the logarithm of such a distance among people
-HEARD_AT_ONCE = 1500  # frames whose speech is encoded together, so that long recordings need no more memory
+HEARD_AT_ONCE = 500  # frames whose speech is encoded together, so that long recordings need no more memory
 REACH = 25  # frames to each side that a token of speech is made from, at most
 SEAL_SECONDS = 0.3  # in which an open-mouthed photo closes its lips before it speaks
 
@@ -135,7 +135,7 @@ def _condition(
 
 
 def _speech_tokens(network: MotionDenoiser, features: torch.Tensor) -> torch.Tensor:
-    """Features (4t, f) -> (1, t, c), a minute at a time with all that a token is made from around it."""
+    """Features (4t, f) -> (1, t, c), 20 s at a time with all that a token is made from around it."""
     pieces, frames = [], len(features) // MEL_PER_FRAME
     for start in range(0, frames, HEARD_AT_ONCE):
         first, last = max(0, start - REACH), start + HEARD_AT_ONCE + REACH

@@ -9,9 +9,7 @@ import numpy as np
 
 from actalker.pipelines.request import Cancelled, Request
 from actalker.pipelines.stages import Measured
-from actalker.signals.media import Marks, VideoWriter
-
-Sound = tuple[np.ndarray, int] | None  # samples and their rate
+from actalker.signals.media import Marks, Sound, VideoWriter
 
 FIRST_PIECE = 0.5  # seconds; each further piece is twice as long, up to what was asked for
 LEAST_KEPT = 1.0  # seconds of a video that was cancelled, below which it is not kept
@@ -29,7 +27,7 @@ class Pieces:
         out: Path,
         total: int,
         fps: Fraction,
-        sound: Sound,
+        sound: Sound | None,
         hand_out: Callable[[Path], None] | None,
         seconds: float,
         marks: Marks | None = None,
@@ -51,7 +49,7 @@ class Pieces:
         if self._hand_out is None:
             return
         if self._writer is None:
-            self._writer = VideoWriter(self._path, self._fps, self._rest_of_sound(), self._marks)
+            self._writer = VideoWriter(self._path, self._fps, self._sound, self._marks, self._first_sample)
         self._writer.add(frame)
         self._done += 1
         if self._done == self._ends[self._number]:
@@ -64,12 +62,10 @@ class Pieces:
     def _path(self) -> Path:
         return self._out.with_name(f"{self._out.stem}.piece-{self._number:03d}.mp4")
 
-    def _rest_of_sound(self) -> Sound:
-        """The sound from the piece's first frame on; the writer takes as much as the piece is long."""
-        if self._sound is None:
-            return None
-        samples, rate = self._sound
-        return samples[round(self._done / self._fps * rate) :], rate
+    @property
+    def _first_sample(self) -> int:
+        """What is heard as the piece's first frame is seen."""
+        return round(self._done / self._fps * self._sound[1]) if self._sound else 0
 
 
 def piece_ends(total: int, fps: Fraction, seconds: float) -> list[int]:
@@ -96,7 +92,7 @@ def write(
     out: Path,
     frames: Iterable[np.ndarray],
     fps: Fraction,
-    sound: Sound,
+    sound: Sound | None,
     pieces: Pieces,
     marks: Marks | None = None,
     plain: Path | None = None,

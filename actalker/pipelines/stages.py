@@ -202,22 +202,16 @@ def frame_count(seconds: float, fps: Fraction) -> int:
     return max(1, round(seconds * fps))
 
 
-def sound_track(request: Request, seconds: float) -> tuple[np.ndarray, int] | None:
-    """What is heard: the speech, else the clip's own sound if it has any, cut or padded to the video's length.
+def sound_track(request: Request, seconds: float) -> media.Sound | None:
+    """What is heard in a video of so many seconds: the speech, else the clip's own sound if it has any.
 
-    Samples (n,) int16 and their rate. Speech is heard also when no region listens to it.
+    Speech is heard also when no region listens to it.
     """
-    samples = _heard(request, seconds if request.until else None)
-    if samples is None:
-        return None
-    length = round(frame_count(seconds, request.fps) / request.fps * SOUND_RATE)
-    if length > len(samples):
-        samples = np.pad(samples, (0, length - len(samples)))
-    return samples[:length], SOUND_RATE
+    samples = _heard(request, seconds + 0.1 if request.until else None)  # the last frame may end a little later
+    return None if samples is None else (samples, SOUND_RATE)
 
 
-def _heard(request: Request, limit: float | None) -> np.ndarray | None:
-    limit = limit and limit + 0.1  # the last frame may end a little later
+def _heard(request: Request, limit: float | None) -> media.Track | None:
     if request.speech is not None:
         return media.read_track(request.speech, SOUND_RATE, limit)
     if not media.probe_video(request.driving).has_audio:

@@ -68,7 +68,9 @@ def hear(samples: np.ndarray) -> Speech:
 
 def joined(mel: np.ndarray, evidence: np.ndarray) -> np.ndarray:
     """mel (m, 80), phone evidence (m, 32) -> features (m, 113) float32."""
-    return np.concatenate([mel, evidence, np.ones((len(mel), 1))], axis=1).astype(np.float32)
+    features = np.ones((len(mel), mel.shape[1] + evidence.shape[1] + 1), np.float32)
+    features[:, : mel.shape[1]], features[:, mel.shape[1] : -1] = mel, evidence
+    return features
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:

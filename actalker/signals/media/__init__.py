@@ -17,7 +17,8 @@ from actalker.signals.media.files import too_long
 from actalker.signals.media.label import label_of, labelled
 from actalker.signals.media.provenance import Claims, Marks, claims_of
 from actalker.signals.media.reading import LEEWAY
-from actalker.signals.media.writing import VideoWriter, write_video
+from actalker.signals.media.track import Track
+from actalker.signals.media.writing import Sound, VideoWriter, write_video
 
 LEAST_SIDE = LIMITS.photo_side
 LEAST_SOUND = LIMITS.sound_least
@@ -34,6 +35,8 @@ __all__ = [
     "MOST_VIDEO_PIXELS",
     "Claims",
     "Marks",
+    "Sound",
+    "Track",
     "VideoInfo",
     "VideoWriter",
     "claims_of",

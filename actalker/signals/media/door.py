@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +13,7 @@ from actalker.config import LIMITS
 from actalker.errors import InputError
 from actalker.signals.media import decoder, files
 from actalker.signals.media.reading import VideoInfo
+from actalker.signals.media.track import Track
 
 try:
     from actalker.signals.media import process
@@ -48,25 +49,22 @@ def read_audio(path: str | Path, rate: int = 16000, max_seconds: float | None = 
     InputError: no such file, no sound in it, damaged, shorter than 0.1 s, or (without `max_seconds`) longer than 10
     minutes.
     """
-    return np.frombuffer(_sound(path, rate, max_seconds, bytes), np.float32)
+    sound = bytearray()  # grows where it lies, so that ten minutes are never there twice
+    for piece in _sound(path, rate, max_seconds):
+        sound += bytes(piece)
+    return np.frombuffer(sound, np.float32)
 
 
-def read_track(path: str | Path, rate: int, max_seconds: float | None = None) -> np.ndarray:
-    """As `read_audio`, in the 16 bits of a sound track: (n,) int16, 32767 is full scale."""
-    return np.frombuffer(_sound(path, rate, max_seconds, _in_16_bits), np.int16)
+def read_track(path: str | Path, rate: int, max_seconds: float | None = None) -> Track:
+    """As `read_audio`, onto the disk."""
+    return Track(_sound(path, rate, max_seconds))
 
 
-def _in_16_bits(piece: np.ndarray) -> bytes:
-    return np.rint(np.clip(piece, -1, 1) * 32767).astype(np.int16).tobytes()
-
-
-def _sound(path: str | Path, rate: int, max_seconds: float | None, stored: Callable[[np.ndarray], bytes]) -> bytearray:
-    """All of a recording, which grows where it lies, so that ten minutes are never there twice."""
+def _sound(path: str | Path, rate: int, max_seconds: float | None) -> Iterator[np.ndarray]:
+    """A recording in pieces (n,) float32."""
     path, settings = files.existing(path, "recording"), {"rate": int(rate), "max_seconds": _float(max_seconds)}
-    seconds, sound = LIMITS.sound_seconds if max_seconds is None else max_seconds, bytearray()
-    for piece in _read("audio", path, "recording", seconds=seconds, **settings):
-        sound += stored(piece)
-    return sound
+    seconds = LIMITS.sound_seconds if max_seconds is None else max_seconds
+    yield from _read("audio", path, "recording", seconds=seconds, **settings)
 
 
 def probe_video(path: str | Path) -> VideoInfo:

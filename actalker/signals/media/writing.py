@@ -16,6 +16,9 @@ from actalker.saving import part_of, writing
 from actalker.signals.media import files
 from actalker.signals.media.label import labelled
 from actalker.signals.media.provenance import COMMENT, Marks, sign
+from actalker.signals.media.track import Track
+
+Sound = tuple[np.ndarray | Track, int]  # samples and their rate
 
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000}
 _BT709 = 1  # FFmpeg's number for this colour space, its primaries and its transfer curve
@@ -26,7 +29,7 @@ def write_video(
     path: str | Path,
     frames: Iterable[np.ndarray],
     fps: Fraction | float,
-    sound: tuple[np.ndarray, int] | None = None,
+    sound: Sound | None = None,
     marks: Marks | None = None,
 ) -> None:
     """Write all frames as a `VideoWriter` does; the file appears when the last one is in it."""
@@ -39,20 +42,21 @@ def write_video(
 class VideoWriter:
     """Writes frames (h, w, 3) uint8 RGB as H.264 in an mp4, with AAC sound exactly as long as the picture.
 
-    `sound` is samples, (n,) or (n, channels), float32 in [-1, 1] or int16, and their rate; it is cut, or followed by
-    silence. An odd last row or column is left out, as H.264 needs even sizes. With `marks` the video says that it is
-    made. Use it as a context manager: the file appears under its name with `finish`, and without that nothing is left.
-    InputError: the folder does not exist or cannot be written to, or the disk is full.
+    `sound` is samples, (n,) or (n, channels), float32 in [-1, 1] or int16, and their rate; it is heard from sample
+    `first` on, and cut, or followed by silence. An odd last row or column is left out, as H.264 needs even sizes. With
+    `marks` the video says that it is made. Use it as a context manager: the file appears under its name with `finish`,
+    and without that nothing is left. InputError: the folder does not exist or cannot be written to; the disk is full.
     """
 
     def __init__(
         self,
         path: str | Path,
         fps: Fraction | float,
-        sound: tuple[np.ndarray, int] | None = None,
+        sound: Sound | None = None,
         marks: Marks | None = None,
+        first: int = 0,
     ) -> None:
-        self._path, self._sound, self._marks = Path(path), sound, marks
+        self._path, self._sound, self._marks, self._first = Path(path), sound, marks, first
         _check_place(self._path)
         self._part = part_of(self._path)
         self._fps = Fraction(fps).limit_denominator(1001)
@@ -64,7 +68,7 @@ class VideoWriter:
         if marks:
             self._container.metadata["comment"] = COMMENT
         self._picture: VideoStream | None = None
-        self._track: _Track | None = None
+        self._track: _SoundStream | None = None
 
     def __enter__(self) -> "VideoWriter":
         return self
@@ -88,7 +92,7 @@ class VideoWriter:
             frame = labelled(frame, self._marks.label)
         if self._picture is None:
             self._picture = _picture_stream(self._container, frame.shape, self._fps)
-            self._track = None if self._sound is None else _Track(self._container, *self._sound)
+            self._track = None if self._sound is None else _SoundStream(self._container, *self._sound, self._first)
         with writing(self._path):
             self._container.mux(self._picture.encode(_yuv(frame, self.frames, self._fps)))
             self.frames += 1
@@ -142,28 +146,31 @@ def _yuv(frame: np.ndarray, index: int, fps: Fraction) -> VideoFrame:
     return converted
 
 
-class _Track:
-    """The sound track of a video that is being written, encoded up to the picture's time and no further."""
+class _SoundStream:
+    """The sound of a video that is being written, encoded up to the picture's time and no further."""
 
-    def __init__(self, container: OutputContainer, samples: np.ndarray, rate: int) -> None:
-        planes = np.atleast_2d(np.asarray(samples).T)  # (channels, n)
-        self.planes = planes if len(planes) <= 2 else planes.mean(axis=0, keepdims=True).astype(planes.dtype)
-        self.layout = "mono" if len(self.planes) == 1 else "stereo"
-        self.rate, self.written, self.container = rate, 0, container
+    def __init__(self, container: OutputContainer, samples: np.ndarray | Track, rate: int, first: int) -> None:
+        self.layout = "stereo" if samples.shape[1:] == (2,) else "mono"
+        self.samples, self.rate, self.first, self.written, self.container = samples, rate, first, 0, container
         coded_rate = rate if rate in _AAC_RATES else 48000
         self.stream = container.add_stream("aac", rate=coded_rate, layout=self.layout, bit_rate=128_000)
 
     def advance(self, seconds: Fraction) -> None:
         """Encode what is missing up to `seconds`, with silence after the end of the samples."""
         end = round(seconds * self.rate)
-        planes = self.planes[:, self.written : end]
-        planes = planes / np.float32(32767) if planes.dtype == np.int16 else planes.astype(np.float32)
+        planes = self._planes(self.first + self.written, self.first + end)
         planes = np.pad(planes, ((0, 0), (0, end - self.written - planes.shape[1])))
         planes = np.ascontiguousarray(np.clip(planes, -1.0, 1.0))
         frame = AudioFrame.from_ndarray(planes, format="fltp", layout=self.layout)
         frame.sample_rate, frame.pts, frame.time_base = self.rate, self.written, Fraction(1, self.rate)
         self.container.mux(self.stream.encode(frame))
         self.written = end
+
+    def _planes(self, start: int, end: int) -> np.ndarray:
+        """Some of the samples as (channels, n) float32."""
+        planes = np.atleast_2d(self.samples[start:end].T)
+        planes = planes / np.float32(32767) if planes.dtype == np.int16 else planes.astype(np.float32)
+        return planes if len(planes) <= 2 else planes.mean(axis=0, keepdims=True)
 
     def close(self) -> None:
         """Encode what the encoder still holds."""
