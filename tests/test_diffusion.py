@@ -77,6 +77,21 @@ def test_windows_of_a_pointwise_denoiser_change_nothing():
     assert torch.allclose(windowed(denoise, NOTHING, 20, 6)(x, sigma), denoise(x, sigma), atol=1e-6)
 
 
+def test_windows_that_share_a_call_hear_their_own_frames():
+    signal, masks = torch.randn(1, 57, 1, 4), {"audio": torch.ones(57, 1, dtype=torch.bool)}
+    conditions, sigma = Conditions(torch.zeros(1, 1), {"audio": signal}, masks), torch.tensor(2.0)
+    asked = []
+
+    def denoise(x, sigma, conditions):
+        asked.append(len(x))
+        assert conditions.masks["audio"].shape == (20, 1)
+        return x * sigma + conditions.signals["audio"][:, :, 0] + conditions.identity[:, None]
+
+    x = torch.randn(1, 57, 4)
+    assert torch.allclose(windowed(denoise, conditions, 20, 6)(x, sigma), x * sigma + signal[:, :, 0], atol=1e-6)
+    assert asked == [4]
+
+
 def test_the_loss_sees_only_weighted_coefficients():
     target, noise, sigma = torch.randn(2, 6, 3), torch.randn(2, 6, 3), torch.tensor([0.5, 2.0])
     weight = torch.tensor([1.0, 0.0, 1.0]).expand(2, 6, 3)

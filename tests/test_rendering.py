@@ -7,11 +7,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from samples import moving, tone, unsigned, write_sound
 
 from actalker import pipelines
 from actalker.config import PRESETS
-from actalker.pipelines import Cancelled, Request, stages
+from actalker.pipelines import Cancelled, Request, ahead, stages
 from actalker.pipelines.recipe import read_recipe
 from actalker.pipelines.rendering import Pieces, piece_ends, write
 from actalker.signals import media
@@ -99,6 +100,28 @@ def test_pieces_do_not_change_the_whole(pipeline, speech, tmp_path):
 )
 def test_where_pieces_end(total, fps, seconds, ends):
     assert piece_ends(total, Fraction(fps), seconds) == ends
+
+
+def frames_of(path):
+    return np.stack(list(media.read_video(path)))
+
+
+def test_frames_depend_on_neither_threads_nor_pieces(pipeline, speech, tmp_path, monkeypatch):
+    asked, threads = request(speech, seed=3), torch.get_num_threads()
+    monkeypatch.setattr(ahead, "cores", lambda: 1)
+    pipeline(asked, tmp_path / "alone.mp4")
+    monkeypatch.setattr(ahead, "cores", lambda: 3)
+    torch.set_num_threads(2)
+    try:
+        pieces = []
+        pipelines.load()(asked, tmp_path / "together.mp4", chunk=pieces.append, chunk_seconds=0.7)
+    finally:
+        torch.set_num_threads(threads)
+    assert len(pieces) > 1
+    alone = frames_of(tmp_path / "alone.mp4")
+    assert np.array_equal(alone, frames_of(tmp_path / "together.mp4"))
+    pipeline(request(speech, seed=4), tmp_path / "other.mp4")
+    assert not np.array_equal(alone, frames_of(tmp_path / "other.mp4"))
 
 
 def test_what_was_rendered_before_cancelling_is_kept(pipeline, speech, tmp_path):

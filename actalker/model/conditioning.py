@@ -1,7 +1,7 @@
 """What a denoiser is told: speech, driving motion, the photo's shape as tokens, and which region listens to which."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -18,10 +18,11 @@ class Conditions:
     signals: dict[str, Tensor]  # name -> (b, t, m, c): a token a frame for speech, one a region for driving motion
     masks: dict[str, Tensor]  # name -> (t, n) bool: which tokens of which frames listen
 
-    def around(self, places: Tensor) -> "Conditions":
-        """The conditions of the frames at `places` (n,)."""
-        signals = {name: signal[:, places] for name, signal in self.signals.items()}
-        return replace(self, signals=signals, masks={name: mask[places] for name, mask in self.masks.items()})
+    def windows(self, places: Tensor) -> "Conditions":
+        """Of one clip (b = 1) those of windows at its frames `places` (w, n), w rows that share the first one's masks."""
+        signals = {name: signal[0, places] for name, signal in self.signals.items()}
+        masks = {name: mask[places[0]] for name, mask in self.masks.items()}
+        return Conditions(self.identity.expand(len(places), -1), signals, masks)
 
 
 def region_masks(sources: dict[str, str], frames: int) -> dict[str, Tensor]:

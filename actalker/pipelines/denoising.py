@@ -1,5 +1,6 @@
 """Denoising: a measured request becomes facial motion, once for each region map that holds at some time."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,7 +11,15 @@ import torch
 
 from actalker.config import COEFFICIENTS, MEL_PER_FRAME, Sampling
 from actalker.model.conditioning import Conditions, belonging, coefficient_mask, region_masks
-from actalker.model.diffusion import guided, precondition, sample_euler, sigmas, window_starts, windowed
+from actalker.model.diffusion import (
+    WINDOWS_AT_ONCE,
+    guided,
+    precondition,
+    sample_euler,
+    sigmas,
+    window_starts,
+    windowed,
+)
 from actalker.model.motion_net import MotionDenoiser
 from actalker.pipelines.directing import direct, offset
 from actalker.pipelines.request import Progress, Request, silent
@@ -99,7 +108,7 @@ class _Count:
 
 def _calls(network: MotionDenoiser, request: Request, frames: int) -> int:
     windows = len(window_starts(frames, network.config.window, network.config.overlap))
-    return request.steps * windows * (1 if request.guidance == 1 else 2)
+    return request.steps * math.ceil(windows / WINDOWS_AT_ONCE) * (1 if request.guidance == 1 else 2)
 
 
 @torch.inference_mode()
