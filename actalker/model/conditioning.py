@@ -19,7 +19,7 @@ class Conditions:
     masks: dict[str, Tensor]  # name -> (t, n) bool: which tokens of which frames listen
 
     def windows(self, places: Tensor) -> "Conditions":
-        """Of one clip (b = 1) those of windows at its frames `places` (w, n), w rows that share the first one's masks."""
+        """Of one clip (b = 1) those of windows at its frames `places` (w, n), which share the first one's masks."""
         signals = {name: signal[0, places] for name, signal in self.signals.items()}
         masks = {name: mask[places[0]] for name, mask in self.masks.items()}
         return Conditions(self.identity.expand(len(places), -1), signals, masks)
