@@ -77,4 +77,6 @@ def calm_theme() -> gradio.themes.Base:
         button_primary_text_color="white",
         slider_color="*primary_700",
         checkbox_background_color_selected="*primary_700",
+        checkbox_border_color="*neutral_500",
+        checkbox_border_color_dark="*neutral_400",
     )

@@ -197,6 +197,15 @@ def test_a_face_that_vanishes_is_filled_and_counted(pipeline, tmp_path):
     assert np.abs(motion.values).max() < 40
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_no_video_begins_within_a_blink_of_the_voice(pipeline, short, tmp_path, seed):
+    regions = PRESETS["voice"]
+    _, motion, _ = run(pipeline, tmp_path / "out.mp4", speech=short["speech"], regions=regions, seed=seed)
+    lids = motion.values[:, [COEFFICIENTS.index("eyeBlinkLeft"), COEFFICIENTS.index("eyeBlinkRight")]]
+    assert np.all(lids[0] == 0)
+    assert np.any(lids != 0)
+
+
 def test_guidance_takes_a_second_pass(pipeline, short, tmp_path, joint):
     facts, motion, _ = run(pipeline, tmp_path / "out.mp4", **short, guidance=2.0)
     assert facts["network_calls"] == 2 * joint[0]["network_calls"]

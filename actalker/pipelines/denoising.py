@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from actalker.config import COEFFICIENTS, MEL_PER_FRAME, Sampling
+from actalker.config import COEFFICIENTS, INDEX, MEL_PER_FRAME, Sampling
 from actalker.model.conditioning import Conditions, belonging, coefficient_mask, region_masks
 from actalker.model.diffusion import (
     WINDOWS_AT_ONCE,
@@ -34,6 +34,8 @@ SHAPE_PAIRS = np.array([(10, 152), (234, 454), (61, 291), (0, 17), (1, 152), (33
 SHAPE_SPREAD = 0.15  # of the logarithm of such a distance among people
 HEARD_AT_ONCE = 500  # frames whose speech is encoded together, so that long recordings need no more memory
 REACH = 25  # frames to each side that a token of speech is made from, at most
+WAKING_SECONDS = 0.3  # in which lids that follow the voice begin to: its blinks are free, and none opens a video
+LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
 SEAL_SECONDS = 0.3  # in which an open-mouthed photo closes its lips before it speaks
 
 
@@ -84,7 +86,8 @@ def _denoised(network: MotionDenoiser, request: Request, measured: Measured, pro
     for one in conditions:
         made = np.zeros((own_frames, len(COEFFICIENTS)), np.float32)
         if one is not None:
-            made = _sampled(network, count, request, one, own_frames) * _strength(request, one).numpy()
+            strengths = _strengths(request, one, network.config.fps)
+            made = _sampled(network, count, request, one, own_frames) * strengths.numpy()
         values.append(Motion(made, float(network.config.fps)).resampled(float(request.fps), frames).values)
     motion = Motion(offset(direction.blended(values), request.offsets), float(request.fps), measured.filled)
     speaks = np.array([measured.moves("mouth", regions) for regions in direction.maps])
@@ -153,9 +156,13 @@ def _speech_tokens(network: MotionDenoiser, features: torch.Tensor) -> torch.Ten
     return torch.cat(pieces, dim=1)
 
 
-def _strength(request: Request, conditions: Conditions) -> torch.Tensor:
+def _strengths(request: Request, conditions: Conditions, fps: float) -> torch.Tensor:
     """(t, k): each coefficient's strength, 0 where its region keeps still."""
-    whole = sum(coefficient_mask(mask) * request.strengths[name] for name, mask in conditions.masks.items())
+    strengths = {name: coefficient_mask(mask) * request.strengths[name] for name, mask in conditions.masks.items()}
+    if "audio" in strengths:
+        waking = torch.arange(len(strengths["audio"])) / (WAKING_SECONDS * fps)
+        strengths["audio"][:, LIDS] *= waking.clamp(max=1)[:, None]
+    whole = sum(strengths.values())
     return torch.where(belonging({"head"}), whole * request.head_strength, whole)
 
 
