@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from samples import moving, refusal, scene, tone, write_frames, write_sound
@@ -175,6 +176,16 @@ def test_a_phone_clip_is_turned_upright(tmp_path, degrees):
     info = media.probe_video(tmp_path / "phone.mp4")
     assert (info.width, info.height) == (96, 64)
     assert np.abs(next(media.read_video(tmp_path / "phone.mp4")).astype(int) - upright).mean() < 6
+
+
+@pytest.mark.parametrize(("side", "shape"), [(None, (64, 96, 3)), (100, (64, 96, 3)), (32, (32, 48, 3))])
+def test_large_pictures_may_be_reduced_on_their_way(tmp_path, side, shape):
+    scenery = scene(96, 64)
+    media.write_video(tmp_path / "clip.mp4", [scenery] * 2, 25)
+    frame = next(media.read_video(tmp_path / "clip.mp4", side=side))
+    assert frame.shape == shape
+    expected = cv2.resize(scenery, shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(frame.astype(int) - expected).mean() < 6
 
 
 def test_a_browser_s_recording_without_a_length(tmp_path):

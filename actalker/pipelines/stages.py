@@ -25,6 +25,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 SOUND_RATE = 48000  # of the sound track; what is heard is not the 16 kHz that is measured
+DRIVER_SIDE = 1080  # px, of a clip's shorter side when it is measured: the mesh sees a face in 512
 NEUTRAL_SECONDS = 10.0  # of a clip are read at least, lest a short voice change what counts as its neutral face
 
 
@@ -193,7 +194,7 @@ def _measure_driving(path: Path, needed: float | None, progress: Progress) -> Mo
     info = media.probe_video(path)
     fps = float(info.fps)
     total = max(1.0, min(float(info.seconds), needed or info.seconds) * fps)
-    frames = media.read_video(path, fps, needed)
+    frames = media.read_video(path, fps, needed, side=DRIVER_SIDE)
     return measure_motion(frames, fps, lambda done: progress("measuring", min(1.0, done / total)), path.name)
 
 

@@ -78,17 +78,19 @@ def read_video(
     fps: float | None = None,
     max_seconds: float | None = None,
     longest: float = LIMITS.clip_seconds,
+    side: int | None = None,
 ) -> Iterator[np.ndarray]:
     """The frames of a video, one at a time, upright, (h, w, 3) uint8 RGB, at `fps` (default: the file's own mean rate).
 
     Output frame i is the one nearest to i / fps by timestamp, so a variable rate becomes a steady one; there are
-    round(seconds * fps) of them. Reading stops after `max_seconds`.
+    round(seconds * fps) of them. Reading stops after `max_seconds`. With `side` larger pictures are reduced until their
+    shorter side is that long.
     InputError: no such file, no video in it, damaged, more than 4096 x 2304 px, or (without `max_seconds`) longer than
     `longest` seconds.
     """
     path = files.existing(path, "video")
     seconds = longest if max_seconds is None else max_seconds
-    settings = {"fps": _float(fps), "max_seconds": _float(max_seconds), "longest": float(longest)}
+    settings = {"fps": _float(fps), "max_seconds": _float(max_seconds), "longest": float(longest), "side": side}
     yield from _read("video", path, "video", seconds=seconds, **settings)
 
 

@@ -81,7 +81,7 @@ def decode_info(path: Path, limits: MediaLimits) -> VideoInfo:
 
 
 def decode_video(
-    path: Path, fps: float | None, max_seconds: float | None, longest: float, limits: MediaLimits
+    path: Path, fps: float | None, max_seconds: float | None, longest: float, side: int | None, limits: MediaLimits
 ) -> Iterator[np.ndarray]:
     """The frames of a video, one at a time, upright, (h, w, 3) uint8 RGB. InputError as `read_video`."""
     with _open_video(path, limits) as (container, stream), files.decoding(path, "video"):
@@ -98,7 +98,7 @@ def decode_video(
                 raise files.too_long(path, count / rate, longest)
             if count == limit:
                 return
-            size = size or (frame.width, frame.height)
+            size = size or _within(frame.width, frame.height, side)
             yield _upright(frame, size, convert)
             count += 1
     if count == 0:
@@ -222,6 +222,12 @@ def _steady(frames: Iterable[tuple[float, VideoFrame]], rate: float, step: float
     while shown is not None and count < round((begin + step) * rate):
         yield shown
         count += 1
+
+
+def _within(width: int, height: int, side: int | None) -> tuple[int, int]:
+    """The size of a picture whose shorter side is at most `side`."""
+    scale = min(1.0, side / min(width, height)) if side else 1.0
+    return round(scale * width), round(scale * height)
 
 
 def _upright(frame: VideoFrame, size: tuple[int, int], convert: VideoReformatter) -> np.ndarray:
