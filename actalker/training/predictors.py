@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from actalker.config import COEFFICIENTS, MEL_PER_FRAME, PRESETS
+from actalker.config import COEFFICIENTS, MEL_PER_FRAME, PRESETS, Sampling
 from actalker.evaluate.lips import loudness, opening
 from actalker.pipelines import Request
 from actalker.pipelines.embedded import EmbeddedPipeline
@@ -30,13 +30,18 @@ Predictor = Callable[[np.ndarray], np.ndarray]
 
 
 def moved(
-    pipeline: EmbeddedPipeline, mode: str, samples: np.ndarray | None, driving: np.ndarray | None, seed: int = 0
+    pipeline: EmbeddedPipeline,
+    mode: str,
+    samples: np.ndarray | None,
+    driving: np.ndarray | None,
+    seed: int = 0,
+    steps: int = Sampling.steps,
 ) -> np.ndarray:
     """Denoised motion (t, 38) of a preset for an average face; samples (n,) at 16 kHz, driving (t, 38) as measured."""
     speech = None if samples is None else hear(samples)
     clip = None if driving is None else Motion(driving, float(FPS))
     given = {name for name, signal in (("audio", speech), ("video", clip)) if signal is not None}
-    request = Request(Path("face"), regions=PRESETS[mode], seed=seed)
+    request = Request(Path("face"), regions=PRESETS[mode], seed=seed, steps=steps)
     seconds = speech.seconds if speech else len(driving) / FPS
     opened, nothing = gates(request.regions, given), np.zeros((1, 1, 3), np.uint8)
     average = Face.of(canonical_face())
