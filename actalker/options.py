@@ -3,12 +3,12 @@
 import argparse
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 
-from actalker.config import PRESETS, REGIONS, SOURCES, natural_preset
+from actalker.config import PRESETS, REGIONS, SCHEDULES, SOURCES, natural_preset
 from actalker.errors import InputError
 from actalker.pipelines import TIERS, Cue, Request, Running
 
@@ -79,12 +79,25 @@ def add_tier(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--precision", choices=["fp32", "bf16", "fp16"], help="of the full tier (default fp32)")
     verb.add_argument("--device", metavar="D", help="of the full tier, such as cuda:1 or cpu (default: a GPU, if any)")
     verb.add_argument("--offload", action="store_true", default=None, help="keep what is not at work off the device")
-    verb.add_argument("--fast", action="store_const", const="fast", dest="full_preset", help="a tenth of the work")
+    _add_savings(verb)
     verb.add_argument(
         "--release-masks", action="store_const", const="ones", dest="full_masks", help="both signals everywhere"
     )
     verb.add_argument("--overlap", type=int, metavar="N", help="frames that windows of the full tier share")
     verb.add_argument("--decode", type=int, metavar="N", help="frames that the full tier decodes together")
+
+
+def _add_savings(verb: argparse.ArgumentParser) -> None:
+    """What makes the full tier cheaper, and its result a little different."""
+    preset = "a tenth of the full tier's work or less: the next three at short, 1.5 10 and 3, no padding, --overlap 6"
+    verb.add_argument("--fast", action="store_const", const="fast", dest="full_preset", help=preset)
+    verb.add_argument("--schedule", choices=SCHEDULES, help="of the full tier; short: ten chosen steps, not --steps")
+    interval = "of the full tier: noise levels (700 to 0.002) at which there is guidance (default: all)"
+    verb.add_argument("--guidance-interval", nargs=2, type=float, metavar=("LOW", "HIGH"), help=interval)
+    caching = "of the full tier: steps from one run of the network's deep part to the next (default 1)"
+    verb.add_argument("--cache-interval", type=int, metavar="N", help=caching)
+    compiling = "torch.compile the full tier's network when it first runs; the result changes by rounding"
+    verb.add_argument("--compile", action="store_true", default=None, help=compiling)
 
 
 def tier_and_running(options: argparse.Namespace) -> tuple[str, Running]:
@@ -93,17 +106,12 @@ def tier_and_running(options: argparse.Namespace) -> tuple[str, Running]:
 
     tier, base = read_tier(options.recipe) if options.recipe else ("embedded", Running())
     tier = options.tier or tier
-    names = {"full_preset": "preset", "full_masks": "masks"}
-    chosen = {}
-    for name in ("precision", "device", "offload", "full_preset", "full_masks", "overlap", "decode"):
-        if (value := getattr(options, name)) is not None:
-            chosen[names.get(name, name)] = value
+    own = {"preset": "full_preset", "masks": "full_masks"}  # options whose plain names are taken
+    asked = {field.name: getattr(options, own.get(field.name, field.name)) for field in fields(Running)}
+    chosen = {name: value for name, value in asked.items() if value is not None}
     if chosen and tier != "full":
         raise InputError(f"{', '.join(sorted(chosen))} belong to the full tier; add --tier full or leave them out.")
-    for name, most in (("decode", 1000), ("overlap", 24)):
-        if not 1 <= chosen.get(name, 1) <= most:
-            raise InputError(f"--{name} is {chosen[name]}; give a number from 1 to {most}.")
-    return tier, replace(base, **chosen)
+    return tier, replace(base, **chosen).checked()
 
 
 def request_of(options: argparse.Namespace, example: Mapping[str, Path] = MappingProxyType({})) -> Request:

@@ -90,12 +90,26 @@ class VideoUnet(nn.Module):
     def _transformer(self, level: int) -> VideoTransformer:
         return VideoTransformer(self.config, level, controlled=True)
 
-    def forward(self, x: Tensor, level: Tensor, conditions: VideoConditions) -> Tensor:
-        """x (g, t, 8, h, w): noisy latents and the photo's; level (g,) = ln(sigma) / 4 -> (b, t, 4, h, w)."""
-        t = x.shape[1]
-        embedding = self._embed(level, conditions)
-        h = self.conv_in(x.flatten(0, 1)).unflatten(0, (-1, t))
-        h = (h + conditions.place).flatten(0, 1)
+    def forward(self, x: Tensor, level: Tensor, conditions: VideoConditions, deep: Tensor | None = None) -> Tensor:
+        """x (g, t, 8, h, w): noisy latents and the photo's; level (g,) = ln(sigma) / 4 -> (b, t, 4, h, w).
+
+        deep (b t, c, h, w): what `deep` gave, perhaps at an earlier noise level; without it, it is computed.
+        """
+        embedding, entered = self._embed(level, conditions), self._enter(x, conditions)
+        h = self._deep(entered, embedding, conditions) if deep is None else deep
+        h = self._join(h, entered, *self.up_blocks[-1].steps()[-1], embedding, conditions)
+        return self.conv_out(F.silu(self.conv_norm_out(h))).unflatten(0, (-1, x.shape[1]))
+
+    def deep(self, x: Tensor, level: Tensor, conditions: VideoConditions) -> Tensor:
+        """(b t, c, h, w): all the way down and up again, but for the last residual block and transformer."""
+        return self._deep(self._enter(x, conditions), self._embed(level, conditions), conditions)
+
+    def _enter(self, x: Tensor, conditions: VideoConditions) -> Tensor:
+        """(g t, c, h, w)."""
+        h = self.conv_in(x.flatten(0, 1)).unflatten(0, (-1, x.shape[1]))
+        return (h + conditions.place).flatten(0, 1)
+
+    def _deep(self, h: Tensor, embedding: Tensor, conditions: VideoConditions) -> Tensor:
         skips = [h]
         for block in self.down_blocks:
             for resnet, attention in block.steps():
@@ -107,12 +121,24 @@ class VideoUnet(nn.Module):
         for resnet, attention in self.mid_block.steps():
             h = self._run(h, resnet, attention, embedding, conditions)
         for block in self.up_blocks:
-            for resnet, attention in block.steps():
-                h, skip = (conditions.spread(y, t) for y in (h, skips.pop()))
-                h = self._run(torch.cat([h, skip], dim=1), resnet, attention, embedding, conditions)
+            for resnet, attention in block.steps()[: len(skips) - 1]:  # the first skip is for the shallow part
+                h = self._join(h, skips.pop(), resnet, attention, embedding, conditions)
             if hasattr(block, "upsamplers"):
                 h = block.upsamplers[0](h, skips[-1].shape[-2:])
-        return self.conv_out(F.silu(self.conv_norm_out(h))).unflatten(0, (-1, t))
+        return h
+
+    def _join(
+        self,
+        h: Tensor,
+        skip: Tensor,
+        resnet: ResBlock,
+        attention: VideoTransformer | None,
+        embedding: Tensor,
+        told: VideoConditions,
+    ) -> Tensor:
+        """A step of the way up, with what the way down had there."""
+        h, skip = (told.spread(y, told.identity.shape[1]) for y in (h, skip))
+        return self._run(torch.cat([h, skip], dim=1), resnet, attention, embedding, told)
 
     def _embed(self, level: Tensor, conditions: VideoConditions) -> Tensor:
         """(g, k): the noise level, and the numbers about the clip."""

@@ -19,6 +19,7 @@ class VideoConditions:
     numbers: Tensor  # (3,): frames a second and two numbers of motion
     photo: Tensor | None = None  # (g, 4, h, w): the photo's latent, or zeros
     rows: tuple[int, ...] | None = None  # which of the g inputs each of the b rows starts from; None: its own
+    start: int = 0  # of these frames in the clip
 
     def only(self, row: int) -> "VideoConditions":
         """The conditions of one row."""
@@ -31,7 +32,8 @@ class VideoConditions:
         frames = (places % self.identity.shape[1]).to(self.identity.device)
         signals = {name: signal.index_select(1, frames) for name, signal in self.signals.items()}
         face = self.place.index_select(1, (places % self.place.shape[1]).to(self.place.device))
-        return replace(self, identity=self.identity.index_select(1, frames), signals=signals, place=face)
+        identity, start = self.identity.index_select(1, frames), int(places[0])
+        return replace(self, identity=identity, signals=signals, place=face, start=start)
 
     def spread(self, x: Tensor, frames: int) -> Tensor:
         """(g t, ...) -> (b t, ...): once rows begin to differ, each goes its own way. What has b rows stays."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from actalker.config import VideoSampling
 from actalker.model.diffusion import (
@@ -25,6 +25,7 @@ from actalker.model.diffusion import (
     sample_euler,
     sigmas,
 )
+from actalker.model.full import VideoDenoiser
 from actalker.model.masks import Masks
 from actalker.model.video_conditions import VideoConditions
 
@@ -78,17 +79,57 @@ def guidance_weights(open_gates: set[str], scales: tuple[float, float, float]) -
     return weights
 
 
-def guided_by_rows(denoise: ConditionalDenoise, weights: Callable[[Tensor], Tensor | None]) -> ConditionalDenoise:
-    """The rows' predictions, weighted by `weights(sigma)`; where that is None, the last row's alone."""
+def guided_by_rows(denoise: ConditionalDenoise, shares: Tensor | None) -> ConditionalDenoise:
+    """The rows' predictions, weighted by their shares; without these, the last row's alone."""
 
     def guide(x: Tensor, sigma: Tensor, conditions: VideoConditions) -> Tensor:
-        shares = weights(sigma)
         if shares is None:
             return denoise(x, sigma, conditions.only(len(conditions.rows) - 1))
         rows = denoise(x, sigma, conditions)
         return torch.tensordot(shares.to(rows), rows, dims=1)[None]
 
     return guide
+
+
+def remembering(network: VideoDenoiser, kept: dict[int, Tensor], fresh: bool) -> Callable[..., Tensor]:
+    """The network, whose deep part is computed and kept by window if `fresh`, and else as it was kept (DeepCache)."""
+    if fresh:
+        kept.clear()  # windows may have moved
+
+    def run(x: Tensor, level: Tensor, conditions: VideoConditions) -> Tensor:
+        if fresh:
+            kept[conditions.start] = network.deep(x, level, conditions)
+        rows = len(conditions.identity) * x.shape[1]  # one row alone is the last of those that were kept
+        return network(x, level, conditions, kept[conditions.start][-rows:])
+
+    return run
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is done at a noise level."""
+
+    shares: Tensor | None  # of `guidance_rows`; None: no guidance
+    fresh: bool  # the network's deep part is computed, not remembered
+    first: int  # how many frames before frame 0 windows around the clip are laid out
+
+
+def planned(open_gates: set[str], window: int, config: VideoSampling) -> list[Step]:
+    """The steps of a clip. What is remembered fits the same windows alone, so they move at fresh steps alone."""
+    levels = video_levels(config)[:-1]
+    (low, high), last_scales = config.guidance_interval, config.last_scales or config.scales
+    ramps = [torch.linspace(a, b, len(levels)) for a, b in zip(config.scales, last_scales, strict=True)]
+    steps: list[Step] = []
+    age, first = config.cache_interval, 0
+    for i, level in enumerate(levels.tolist()):
+        scales = tuple(ramp[i].item() for ramp in ramps)
+        shares = guidance_weights(open_gates, scales) if low <= level <= high else None
+        new_rows = shares is not None and (not steps or steps[-1].shares is None)
+        if new_rows or age == config.cache_interval:
+            age, first = 0, i * config.shift % window
+        steps.append(Step(shares, age == 0, first))
+        age += 1
+    return steps
 
 
 def windows_around(length: int, size: int, overlap: int, first: int) -> list[Window]:
@@ -108,7 +149,7 @@ def video_levels(config: VideoSampling) -> Tensor:
 
 
 def denoise_film(
-    network: nn.Module,
+    network: VideoDenoiser,
     film: Film,
     noise: Tensor,
     latent: Tensor,
@@ -126,20 +167,14 @@ def denoise_film(
     levels, gates = video_levels(config), set(film.signals)
     padding = noise.shape[1] - film.frames
     conditions = film.conditions(guidance_rows(gates), padding)
-    shares = _weights_by_step(gates, config, len(levels) - 1)
-
-    def step(sigma: Tensor) -> int:
-        return int((levels[:-1] == sigma.cpu()).nonzero()[0])
-
-    def weights(sigma: Tensor) -> Tensor | None:
-        low, high = config.guided
-        return shares[step(sigma)] if low <= float(sigma) <= high else None
-
-    denoise = guided_by_rows(precondition(network), weights)
+    steps, kept = planned(gates, window, config), {}
 
     def parts(x: Tensor, sigma: Tensor) -> Parts:
+        step = steps[int((levels[:-1] == sigma.cpu()).nonzero()[0])]
+        run = network if config.cache_interval == 1 else remembering(network, kept, step.fresh)
+        denoise = guided_by_rows(precondition(run), step.shares)
         if padding:
-            windows = windows_around(x.shape[1], window, config.overlap, step(sigma) * config.shift % window)
+            windows = windows_around(x.shape[1], window, config.overlap, step.first)
         else:
             windows = fading_windows(x.shape[1], window, config.overlap)
         return in_parts(denoise, conditions, windows)(x, sigma)
@@ -150,12 +185,6 @@ def denoise_film(
     on, unsettled = levels.to(noise.device), torch.tensor(False, device=noise.device)
     before_last = sample_euler(whole, noise + latent / levels[0], on[:-1], unsettled, after_step)
     yield from parts(before_last, on[-2])  # the step to no noise at all takes the prediction itself
-
-
-def _weights_by_step(gates: set[str], config: VideoSampling, steps: int) -> list[Tensor]:
-    first, last = config.scales, config.last_scales or config.scales
-    ramps = [torch.linspace(a, b, steps).tolist() for a, b in zip(first, last, strict=True)]
-    return [guidance_weights(gates, scales) for scales in zip(*ramps, strict=True)]
 
 
 def padded(frames: int, window: int, config: VideoSampling) -> int:

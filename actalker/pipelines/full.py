@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from actalker import checkpoints
-from actalker.config import FAST, VideoSampling
+from actalker.config import FAST, SCHEDULES, VideoSampling
 from actalker.errors import InputError
 from actalker.model.diffusion import Parts
 from actalker.model.masks import Masks
 from actalker.model.video_diffusion import denoise_film, padded
+from actalker.pipelines.compiling import compile_parts
 from actalker.pipelines.embedded import peak_memory_mb
 from actalker.pipelines.listening import film_of, place_of, see
 from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
@@ -29,6 +30,7 @@ from actalker.signals import media
 from actalker.signals.place import Place
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+OWN = ("decode", "overlap", "guidance_interval", "cache_interval")  # of Running and VideoSampling alike
 UNTRAINED = "These weights are Stable Video Diffusion's own: control is untrained, so speech and clip steer nothing."
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ class FullPipeline:
     tier = "full"
 
     def __init__(self, running: Running | None = None):
-        self.running = running or Running()
+        self.running = (running or Running()).checked()
         self.device = _device(self.running.device)
         dtype, folder = DTYPES[self.running.precision], checkpoints.folder()
         paths = {folder / name: dtype for name in (checkpoints.DENOISER, checkpoints.VAE)}
@@ -57,6 +59,8 @@ class FullPipeline:
         if not self.running.offload:
             for part in (self.vae.model, self.network):
                 part.to(self.device)
+        if self.running.compile:
+            compile_parts(self.network, self.device)
 
     def __call__(
         self,
@@ -205,8 +209,13 @@ def _device(name: str | None) -> torch.device:
 
 
 def sampling_of(request: Request, running: Running) -> VideoSampling:
-    """The preset with the request's steps and guidance: `guidance` and a signal's strength multiply how it pushes."""
-    base = FAST if running.preset == "fast" else VideoSampling(steps=request.steps)
+    """The preset, with what was chosen in its values' places, and the request's steps and guidance.
+
+    `guidance` and a signal's strength multiply how that signal pushes.
+    """
+    base = FAST if running.preset == "fast" else VideoSampling()
+    levels = SCHEDULES[running.schedule] if running.schedule else base.levels
+    own = {name: value for name in OWN if (value := getattr(running, name)) is not None}
     appearance, audio, video = base.scales
     strengths = request.strengths
     scales = (
@@ -214,4 +223,4 @@ def sampling_of(request: Request, running: Running) -> VideoSampling:
         audio * request.guidance * strengths["audio"],
         video * request.guidance * strengths["video"],
     )
-    return replace(base, scales=scales, decode=running.decode, overlap=running.overlap or base.overlap)
+    return replace(base, steps=len(levels or range(request.steps)), levels=levels, scales=scales, **own)

@@ -57,7 +57,7 @@ def read_tier(path: Path) -> tuple[str, Running]:
     """The tier of a recipe, and how it ran. The recipe is one that `read_recipe` reads."""
     made = json.loads(Path(path).read_text()).get("made_with", {})
     try:
-        return made.get("tier", "embedded"), Running(**made.get("running", {}))
+        return made.get("tier", "embedded"), Running(**made.get("running", {})).checked()
     except (AttributeError, TypeError) as error:
         raise InputError(f"{path} is of another version of this program ({error}); give its settings anew.") from error
 

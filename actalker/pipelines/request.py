@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from actalker.config import INDEX, PRESETS, REGIONS, Sampling, bounds, natural_preset
+from actalker.config import INDEX, PRESETS, REGIONS, SCHEDULES, Sampling, bounds, natural_preset
 from actalker.errors import InputError
 
 
@@ -143,16 +143,38 @@ def _checked_cue(cue: Cue) -> Cue:
 
 @dataclass(frozen=True)
 class Running:
-    """How the full tier runs; each changes cost, and those of the second group the result, too."""
+    """How the full tier runs; each changes cost, and those of the second group the result, too.
+
+    None is the preset's own value, which a value takes the place of.
+    """
 
     precision: str = "fp32"  # or bf16, fp16
     device: str | None = None  # None: a GPU if there is one
     offload: bool = False  # networks are on the device only while they are used
     decode: int = 10  # frames that are decoded together
+    compile: bool = False  # torch.compile, at the first call for a size; the result changes by rounding
 
     preset: str = "release"  # or "fast": a tenth of the work, not the same result
     masks: str = "regions"  # or "ones": both signals everywhere, as in the released program
-    overlap: int = 0  # frames that windows share; 0: the preset's
+    overlap: int | None = None  # frames that windows share
+    schedule: str | None = None  # "release": the request's steps; "short": ten that were chosen for the model
+    guidance_interval: tuple[float, float] | None = None  # noise levels (0.002 to 700) at which there is guidance
+    cache_interval: int | None = None  # steps from one computation of the network's deep part to the next
+
+    def checked(self) -> "Running":
+        """The same. InputError where a value cannot work."""
+        for name, (low, high) in {"decode": (1, 1000), "overlap": (0, 24), "cache_interval": (1, 50)}.items():
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int) and low <= value <= high):
+                raise InputError(f"{name} is {value}; give a whole number from {low} to {high}.")
+        if self.schedule not in (None, *SCHEDULES):
+            raise InputError(f"schedule is {self.schedule!r}; choose one of {', '.join(SCHEDULES)}.")
+        if self.guidance_interval is None:
+            return self
+        low, high = self.guidance_interval
+        if not 0 <= low < high:
+            raise InputError(f"guidance_interval is {low:g} to {high:g}; give two noise levels, the lower one first.")
+        return replace(self, guidance_interval=(low, high))
 
 
 class Pipeline(Protocol):
