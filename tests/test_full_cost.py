@@ -1,100 +1,40 @@
 """What the full tier computes, counted at full size on the meta device, against the released program's own count."""
 
 import pytest
-import torch
-from torch.utils.flop_counter import FlopCounterMode
+from bench_full import GATES, RELEASED, call_costs, clip_cost, sampling, saved
 
-from actalker.config import FAST, Full, VideoSampling
-from actalker.model import control
-from actalker.model.diffusion import precondition, window_starts
-from actalker.model.full import VideoDenoiser
-from actalker.model.masks import Masks
-from actalker.model.video_diffusion import Film, guidance_rows, padded, video_levels
-
-RELEASED = 186.886e12  # a step of a window of 25 frames at 576 x 576: four branches, whatever the gates
-FRAMES, GRID = 25, 72
+ALL_THREE = "--schedule short --guidance-interval 1.5 10 --cache-interval 3"
+gates = pytest.mark.parametrize("gates", GATES.values(), ids=GATES)
 
 
-@pytest.fixture(scope="module")
-def network():
-    with torch.device("meta"):
-        made = VideoDenoiser(Full()).eval().requires_grad_(False)
-    made.counted = {}  # operations of a call, by gates
-    return made
+@pytest.mark.parametrize(("gates", "least"), [*zip(GATES.values(), (1.40, 1.43, 1.06), strict=True)], ids=GATES)
+def test_a_step_costs_less_than_the_release_s_at_the_same_output(gates, least):
+    assert RELEASED / call_costs(gates, guided=True)["whole"] >= least
 
 
-@pytest.fixture
-def scanned(monkeypatch):
-    """Shapes of the scan without its values, and its operations as the release's count has them."""
-    counts = []
-
-    def scan(u, _delta, A, *_others, **_options):
-        counts.append(9 * u.numel() * A.shape[1])
-        return torch.empty_like(u)
-
-    monkeypatch.setattr(control, "selective_scan", scan)
-    return counts
-
-
-def film(gates, frames=FRAMES):
-    meta = {"device": "meta"}
-    tokens = {"audio": 32, "video": 1}
-    masks = Masks(dict.fromkeys(gates, torch.ones(8 * GRID, 8 * GRID)))
-    return Film(
-        torch.empty(1024, **meta),
-        {name: torch.empty(frames, tokens[name], 1024, **meta) for name in gates},
-        {name: torch.empty(tokens[name], 1024, **meta) for name in gates},
-        masks,
-        torch.empty(1, 320, GRID, GRID, **meta),
-        torch.empty(3, **meta),
-        torch.empty(4, GRID, GRID, **meta),
-        frames,
-    )
-
-
-def step_cost(network, gates, scanned, single=False):
-    """Operations of one call for a window."""
-    if (key := (*gates, single)) in network.counted:
-        return network.counted[key]
-    told = film(gates).conditions(guidance_rows(set(gates)), 0)
-    conditions = told.only(len(told.rows) - 1) if single else told
-    scanned.clear()
-    with FlopCounterMode(display=False) as counter:
-        out = precondition(network)(
-            torch.empty(1, FRAMES, 4, GRID, GRID, device="meta"), torch.empty((), device="meta"), conditions
-        )
-    assert out.shape == (len(conditions.identity), FRAMES, 4, GRID, GRID)
-    network.counted[key] = counter.get_total_flops() + sum(scanned)
-    return network.counted[key]
-
-
-@pytest.mark.parametrize(
-    ("gates", "least"),
-    [(["audio"], 1.40), (["video"], 1.43), (["audio", "video"], 1.06)],
-    ids=["speech", "clip", "both"],
-)
-def test_a_step_costs_less_than_the_release_s_at_the_same_output(network, scanned, gates, least):
-    saved = RELEASED / step_cost(network, gates, scanned)
-    assert saved >= least
-
-
-def clip_cost(network, gates, scanned, config, frames):
-    """Operations of a whole clip."""
-    starts = range(0, padded(frames, FRAMES, config), FRAMES - config.overlap)
-    windows = len(starts) if config.padding else len(window_starts(frames, FRAMES, config.overlap))
-    low, high = config.guided
-    steps = [bool(low <= level <= high) for level in video_levels(config)[:-1]]
-    told, alone = (step_cost(network, gates, scanned, single) for single in (False, True))
-    return windows * (steps.count(True) * told + steps.count(False) * alone)
-
-
-@pytest.mark.parametrize("gates", [["audio"], ["video"], ["audio", "video"]], ids=["speech", "clip", "both"])
-def test_the_fast_preset_costs_a_tenth_of_the_release_s_clip(network, scanned, gates):
-    released = 2 * 25 * RELEASED  # a window of 25 frames, and the padding
-    assert released / clip_cost(network, gates, scanned, FAST, FRAMES) >= 10
-
-
-def test_the_defaults_run_what_the_release_runs(network, scanned):
-    both = ["audio", "video"]
-    calls = clip_cost(network, both, scanned, VideoSampling(), 125) / step_cost(network, both, scanned)
+def test_the_defaults_run_what_the_release_runs():
+    calls = clip_cost(GATES["both"], sampling(""), 125) / call_costs(GATES["both"], guided=True)["whole"]
     assert calls == 25 * 6
+
+
+@gates
+@pytest.mark.parametrize(("frames", "least"), [(25, 10), (250, 8)])
+def test_the_fast_preset_costs_a_fraction_of_the_release_s_clip(gates, frames, least):
+    assert saved(gates, sampling("--fast"), frames) >= least
+
+
+@gates
+@pytest.mark.parametrize(
+    ("words", "least"),
+    [("--schedule short", 2.49), ("--guidance-interval 1.5 10", 2), ("--cache-interval 3", 2.3), (ALL_THREE, 10)],
+)
+def test_each_option_saves_by_itself(gates, words, least):
+    assert clip_cost(gates, sampling(""), 25) / clip_cost(gates, sampling(words), 25) >= least
+
+
+@gates
+@pytest.mark.parametrize("guided", [True, False])
+def test_what_is_remembered_is_most_of_a_call(gates, guided):
+    costs = call_costs(gates, guided)
+    assert costs["shallow"] < 0.1 * costs["whole"]
+    assert costs["whole"] <= costs["deep"] + costs["shallow"] < 1.001 * costs["whole"]

@@ -91,6 +91,24 @@ def test_untrained_weights_say_so(short, tmp_path, capsys):
     assert "belong to the full tier" in refused(capsys, *asked, "--fast")
 
 
+@pytest.mark.usefixtures("begun")
+def test_approximate_options_run_alone_and_are_in_the_recipe(short, tmp_path, capsys):
+    asked = ["animate", f"--photo={PHOTO}", f"--speech={short['speech']}", f"--out={tmp_path / 'out.mp4'}"]
+    chosen = ["--schedule=short", "--guidance-interval", "1.5", "10", "--cache-interval=4"]
+    assert main([*asked, "--tier=full", "--size=128", "--fps=10", *chosen]) == 0
+    running = json.loads((tmp_path / "out.json").read_text())["made_with"]["running"]
+    assert running["preset"] == "release"
+    assert Running(**running).checked() == Running(
+        schedule="short", guidance_interval=(1.5, 10.0), cache_interval=4, decode=running["decode"]
+    )
+    recipe = ["animate", f"--recipe={tmp_path / 'out.json'}", f"--out={tmp_path / 'again.mp4'}"]
+    assert main(recipe) == 0
+    assert unsigned(tmp_path / "again.mp4") == unsigned(tmp_path / "out.mp4")
+    capsys.readouterr()
+    assert "cache_interval is 0" in refused(capsys, *asked, "--tier=full", "--cache-interval=0")
+    assert "cache_interval belong to the full tier" in refused(capsys, *asked, "--cache-interval=2")
+
+
 def test_signals_masks_and_seeds_matter(released, short, monkeypatch):
     monkeypatch.setenv("ACTALKER_CHECKPOINTS", str(released))
     pipeline, senses = pipelines.load("full", Running(preset="fast")), Senses()
