@@ -200,7 +200,8 @@ def test_a_face_that_vanishes_is_filled_and_counted(pipeline, tmp_path):
 @pytest.mark.parametrize("seed", range(4))
 def test_no_video_begins_within_a_blink_of_the_voice(pipeline, short, tmp_path, seed):
     regions = PRESETS["voice"]
-    _, motion, _ = run(pipeline, tmp_path / "out.mp4", speech=short["speech"], regions=regions, seed=seed)
+    asked = {"speech": short["speech"], "regions": regions, "seed": seed, "audio_strength": 1}
+    _, motion, _ = run(pipeline, tmp_path / "out.mp4", **asked)
     lids = motion.values[:, [COEFFICIENTS.index("eyeBlinkLeft"), COEFFICIENTS.index("eyeBlinkRight")]]
     assert np.all(lids[0] == 0)
     assert np.any(lids != 0)

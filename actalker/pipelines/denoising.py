@@ -158,7 +158,8 @@ def _speech_tokens(network: MotionDenoiser, features: torch.Tensor) -> torch.Ten
 
 def _strengths(request: Request, conditions: Conditions, fps: float) -> torch.Tensor:
     """(t, k): each coefficient's strength, 0 where its region keeps still."""
-    strengths = {name: coefficient_mask(mask) * request.strengths[name] for name, mask in conditions.masks.items()}
+    kept = {name: coefficient_mask(mask).float() for name, mask in conditions.masks.items()}
+    strengths = {name: one * request.strengths[name] for name, one in kept.items()}
     if "audio" in strengths:
         waking = torch.arange(len(strengths["audio"])) / (WAKING_SECONDS * fps)
         strengths["audio"][:, LIDS] *= waking.clamp(max=1)[:, None]
