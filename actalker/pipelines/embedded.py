@@ -13,7 +13,7 @@ import numpy as np
 
 from actalker import checkpoints
 from actalker.config import REGIONS
-from actalker.memory import share_heaps
+from actalker.memory import give_back, share_heaps
 from actalker.pipelines.ahead import Errands, in_order
 from actalker.pipelines.denoising import Performance, denoise
 from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
@@ -23,6 +23,8 @@ from actalker.pipelines.stages import Measured, Senses, measure, sound_track
 from actalker.pipelines.stills import PICTURE, key_of, still
 from actalker.render.portrait import Portrait
 from actalker.scan import recorded
+
+LONG = 60.0  # seconds of a recording that leaves much behind
 
 
 @dataclass
@@ -77,11 +79,13 @@ class EmbeddedPipeline:
         with watch.time("total"):
             with watch.time("measure"):
                 measured = measure(request, progress)
+                _settle(measured.seconds)
             with Errands(progress, "denoising", done=1.0) as errands:
                 listening = errands.begin(lambda: sound_track(request, measured.seconds))
                 preparing = errands.begin(lambda: self._portrait(request, measured))
                 with watch.time("denoise"), recorded() as scans:
                     performance = self.denoise(request, measured, progress)
+                    _settle(measured.seconds)
                 sound, portrait = errands.result(listening), errands.result(preparing)
             marks = marks_of(request, measured)
             pieces = Pieces(out, len(performance.motion), request.fps, sound, chunk, chunk_seconds, marks)
@@ -157,6 +161,12 @@ class EmbeddedPipeline:
             "network_calls": performance.calls,
             "recipe": str(out.with_suffix(".json")),
         }
+
+
+def _settle(seconds: float) -> None:
+    """Return what a stage let go before the next one takes more, where that is much."""
+    if seconds > LONG:
+        give_back()
 
 
 def peak_memory_mb() -> int | None:
