@@ -14,14 +14,14 @@ ROOT = Path(__file__).parents[1]
 SMALL = {"size": 128, "steps": 1}
 
 
-def write_media(folder: Path) -> None:
-    """Two photos, five voices of half a second, and half a second of a driving clip."""
+def write_media(folder: Path, seconds: float = 0.5) -> None:
+    """Two photos, five voices of so many seconds, and half a second of a driving clip."""
     for name in ("astronaut", "hopper"):
         (folder / f"{name}.jpg").write_bytes((ROOT / f"assets/faces/{name}.jpg").read_bytes())
     voice = media.read_audio(ROOT / "assets/speech/welcome.wav")
     for number in range(5):
         start = 6000 * number
-        write_sound(folder / f"voice{number}.wav", voice[None, start : start + 8000], 16000)
+        write_sound(folder / f"voice{number}.wav", voice[None, start : start + round(16000 * seconds)], 16000)
     frames = islice(media.read_video(ROOT / "assets/drivers/curious.mp4"), 12)
     media.write_video(folder / "clip.mp4", frames, 25)
 

@@ -1,6 +1,10 @@
 """Video, written: exact rate and length, sound in step, true colours, and never half a file."""
 
+import os
+import subprocess
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -125,3 +129,18 @@ def test_the_same_frames_make_the_same_file(tmp_path):
     for name in ("a.mp4", "b.mp4"):
         media.write_video(tmp_path / name, moving(30), 25, (tone(2, 48000), 48000))
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system cannot hold a process to one core")
+def test_the_number_of_cores_does_not_show(tmp_path):
+    code = (
+        "import os, sys; os.sched_setaffinity(0, list(os.sched_getaffinity(0))[: int(sys.argv[2])])\n"
+        "from samples import moving; from actalker.signals import media\n"
+        "media.write_video(sys.argv[1], moving(60, 320, 240), 25)"
+    )
+    tests = Path(__file__).parent
+    for cores in ("1", "64"):
+        path = os.pathsep.join(map(str, (tests, tests.parent)))
+        command = [sys.executable, "-c", code, str(tmp_path / f"{cores}.mp4"), cores]
+        subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, check=True)
+    assert (tmp_path / "1.mp4").read_bytes() == (tmp_path / "64.mp4").read_bytes()

@@ -21,6 +21,7 @@ from actalker.signals.media.track import Track
 Sound = tuple[np.ndarray | Track, int]  # samples and their rate
 
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000}
+_THREADS = "4"  # of the encoder, whose result depends on their number: the same on every machine
 _BT709 = 1  # FFmpeg's number for this colour space, its primaries and its transfer curve
 _LIMITED = 1  # FFmpeg's number for the range 16 to 235
 
@@ -122,7 +123,7 @@ def _check_place(path: Path) -> None:
 
 def _picture_stream(container: OutputContainer, shape: tuple[int, ...], fps: Fraction) -> VideoStream:
     """An H.264 stream of even size, its colours declared as BT.709."""
-    stream = container.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "veryfast"})
+    stream = container.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "veryfast", "threads": _THREADS})
     stream.height, stream.width = shape[0] // 2 * 2, shape[1] // 2 * 2
     stream.pix_fmt = "yuv420p"
     stream.time_base = 1 / fps
