@@ -86,15 +86,17 @@ def test_a_place_that_takes_no_files_is_told(kind):
         WRITERS[kind](Path("/proc/out.mp4"))
 
 
-def test_a_disk_that_gets_full_ends_the_command_with_a_sentence(tmp_path):
-    words = ["animate", "--photo", PHOTO, "--speech", ROOT / "assets/speech/welcome.wav", "--until", "1",
-             "--size", "256", "--steps", "1", "--out", tmp_path / "out.mp4"]  # fmt: skip
+@pytest.mark.parametrize(
+    ("signal", "lost"),
+    [("--speech=assets/speech/welcome.wav", "the sound track"), ("--driving=assets/drivers/curious.mp4", "out.mp4")],
+)
+def test_a_disk_that_gets_full_ends_the_command_with_a_sentence(tmp_path, signal, lost):
+    words = ["animate", "--photo", PHOTO, signal, "--until", "1", "--size", "512", "--steps", "1"]
+    words += ["--out", tmp_path / "out.mp4"]
     ended = subprocess.run([sys.executable, "-c", LIMITED, *words], cwd=ROOT, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert (
-        ended.stderr
-        == "actalker animate: The disk is full, so out.mp4 was not written; free some space, then repeat.\n"
-    )
+    sentence = f"The disk is full, so {lost} was not written; free some space, then repeat."
+    assert ended.stderr == f"actalker animate: {sentence}\n"
     assert list(tmp_path.iterdir()) == []
 
 

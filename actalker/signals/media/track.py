@@ -9,20 +9,22 @@ import numpy as np
 from actalker.saving import writing
 
 _SAMPLE = np.dtype(np.int16)
+_NAME = Path("the sound track")  # as messages call it
 
 
 class Track:
     """Samples (n,) int16, 32767 being full scale, in a file without a name. A slice of it is read as an array.
 
-    For one thread at a time. InputError: the disk is full.
+    For one thread at a time. InputError: the disk is full, or there is no place for temporary files.
     """
 
     def __init__(self, pieces: Iterable[np.ndarray]) -> None:
         """Of float32 in [-1, 1]."""
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the track
+        with writing(_NAME):
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the track
         for piece in pieces:
             values = np.rint(np.clip(piece, -1, 1) * 32767).astype(_SAMPLE)
-            with writing(Path("the sound track")):
+            with writing(_NAME):
                 self._file.write(values.tobytes())
                 self._file.flush()
         self.shape = (self._file.tell() // _SAMPLE.itemsize,)
