@@ -237,3 +237,12 @@ def test_a_video_of_more_than_ten_minutes_needs_a_limit(tmp_path):
 def test_no_file_can_name_another_one(tmp_path, clip):
     (tmp_path / "list.mp4").write_text(f"ffconcat version 1.0\nfile '{clip}'\n")
     assert "list.mp4 holds text, not a video" in refusal(media.read_video, tmp_path / "list.mp4")
+
+
+def test_a_sound_track_is_read_by_slices_in_sixteen_bits(tmp_path):
+    path = write_sound(tmp_path / "tone.wav", tone(1, 48000)[None], 48000)
+    track, samples = media.read_track(path, 48000), media.read_audio(path, 48000)
+    assert track.shape == (len(track),) == samples.shape
+    wanted = np.rint(np.clip(samples, -1, 1) * 32767).astype(np.int16)
+    for part in (slice(0, 48000), slice(100, 200), slice(47990, 49000), slice(48000, 49000)):
+        assert np.array_equal(track[part], wanted[part])
