@@ -157,7 +157,7 @@ def _speech_tokens(network: MotionDenoiser, features: torch.Tensor) -> torch.Ten
 
 
 def _strengths(request: Request, conditions: Conditions, fps: float) -> torch.Tensor:
-    """(t, k): each coefficient's strength, 0 where its region keeps still."""
+    """(t, k): each coefficient's strength, 0 where its region keeps still; that of lids with the voice rises from 0."""
     kept = {name: coefficient_mask(mask).float() for name, mask in conditions.masks.items()}
     strengths = {name: one * request.strengths[name] for name, one in kept.items()}
     if "audio" in strengths:
