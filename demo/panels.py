@@ -40,7 +40,7 @@ class Plan:
 
     preset: gradio.Radio
     regions: dict[str, gradio.Radio]
-    touched: gradio.State
+    touched: gradio.Checkbox
     words: gradio.HTML
     picture: gradio.Image
     masks: dict[str, gradio.Slider]
@@ -126,7 +126,8 @@ def plan_panel(words: Words, sentence: str, label: bool = False) -> Plan:
         settings = {name: setting(words, name) for name in SETTINGS}
         if label:
             settings[LABEL] = gradio.Checkbox(True, label=words("label"), elem_id="label")
-    return Plan(preset, regions, gradio.State(False), sentences, picture, masks, settings)
+    touched = gradio.Checkbox(False, visible="hidden", elem_id="touched")  # whether the visitor has chosen
+    return Plan(preset, regions, touched, sentences, picture, masks, settings)
 
 
 def output_panel(words: Words) -> Output:

@@ -1,8 +1,10 @@
 """The tab that makes one video: plain handlers, and the wiring of the widgets to them."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
+from itertools import product
 
 import gradio
 import numpy as np
@@ -22,6 +24,15 @@ from demo.studio import QUIET, Studio, name_of
 from demo.texts import Words
 
 VIDEO = "video"  # what the runner keeps of this tab
+
+# What the browser looks up itself, so that no answer from here comes too late and overtakes what a visitor chose.
+CHOICES = {name: [name, *preset.values()] for name, preset in config.PRESETS.items()}  # a preset and its sources
+NAMES = {",".join(preset.values()): name for name, preset in config.PRESETS.items()}
+SUITED = [CHOICES[wishes.suggested_preset(*signals)] for signals in product((None, "given"), repeat=2)]
+SUGGESTED = f"""(speech, driving, touched, ...now) =>
+    touched ? now : {json.dumps(SUITED)}[2 * Boolean(speech) + Boolean(driving)]"""
+PRESET_CHOSEN = f"preset => [true, ...{json.dumps(CHOICES)}[preset]]"
+SWITCHED = f"(...sources) => [true, {json.dumps(NAMES)}[sources] ?? null]"
 
 
 def create(studio: Studio, visitor: str, values: Mapping[str, object], preview: bool = False) -> Iterator[Step]:
@@ -95,11 +106,13 @@ def _connect_photo(studio: Studio, sources: Sources) -> None:
     """A photo that arrives is looked at; its faces are boxed, and a click chooses one."""
     runner = studio.runner
 
-    def came(photo: str | None) -> tuple[str, dict, np.ndarray | None]:
-        seen = news.look(runner, photo)
+    def came(photo: str | None, face: float) -> tuple[str, dict, np.ndarray | None]:
+        seen, number = news.look(runner, photo), wishes.whole(face, 1)
         count = len(seen.views)
         note = news.photo_note(runner, studio.words, photo)
-        return note.html, gradio.Number(value=1, maximum=max(count, 1), visible=count > 1), news.boxed(seen, 1)
+        if number <= count:  # a recipe may have brought its face along with the photo
+            return note.html, gradio.Number(visible=count > 1), news.boxed(seen, number)
+        return note.html, gradio.Number(value=1, visible=count > 1), news.boxed(seen, 1)
 
     def clicked(photo: str | None, face: float, where: gradio.SelectData) -> float:
         return news.face_at(news.look(runner, photo), *where.index) or face
@@ -108,50 +121,35 @@ def _connect_photo(studio: Studio, sources: Sources) -> None:
         return news.boxed(news.look(runner, photo), wishes.whole(face, 1))
 
     photo = sources.files["photo"]
-    photo.change(came, photo, [sources.notes["photo"], sources.face, sources.faces], **QUIET)
+    photo.change(came, [photo, sources.face], [sources.notes["photo"], sources.face, sources.faces], **QUIET)
     sources.faces.select(clicked, [photo, sources.face], sources.face, **QUIET)
     sources.face.change(chosen, [photo, sources.face], sources.faces, **QUIET)
 
 
 def _connect_signals(studio: Studio, sources: Sources, plan: Plan) -> None:
-    """A voice or clip that arrives brings its natural preset unless the visitor chose one, and then is told about.
-
-    The preset comes first, as looking into a file takes a while in which the visitor may choose.
-    """
-
-    def suggested(speech: str | None, driving: str | None, touched: bool) -> tuple:
-        if touched:
-            return tuple(gradio.skip() for _ in range(1 + len(plan.regions)))
-        preset = wishes.suggested_preset(speech, driving)
-        return preset, *config.PRESETS[preset].values()
+    """A voice or clip that arrives is told about, and brings its natural preset unless the visitor chose one."""
 
     def looked(speech: str | None, driving: str | None) -> tuple[str, ...]:
         return tuple(line.html for line in news.signal_notes(studio.runner, studio.words, speech, driving).values())
 
     signals = [sources.files["speech"], sources.files["driving"]]
     lines = [sources.notes["speech"], sources.notes["driving"]]
+    chosen = [plan.preset, *plan.regions.values()]
     for signal in signals:
-        event = signal.change(suggested, [*signals, plan.touched], [plan.preset, *plan.regions.values()], **QUIET)
+        event = signal.change(None, [*signals, plan.touched, *chosen], chosen, js=SUGGESTED, **QUIET)
         tells(event, sources, plan, studio.words)
         event.then(looked, signals, lines, **QUIET)
 
 
 def _connect_plan(studio: Studio, sources: Sources, plan: Plan) -> None:
     """Preset and switches follow each other, and the words and the picture follow both."""
-    words = studio.words
-
-    def preset_chosen(preset: str) -> tuple:
-        return True, *config.PRESETS[preset].values()
-
-    def switched(*chosen: str) -> tuple[bool, str | None]:
-        return True, wishes.matching_preset(dict(zip(plan.regions, chosen, strict=True)))
-
     switches = list(plan.regions.values())
-    event = plan.preset.input(preset_chosen, plan.preset, [plan.touched, *switches], **QUIET)
-    tells(event, sources, plan, words)
+    chosen = [plan.touched, plan.preset, *switches]
+    event = plan.preset.input(None, plan.preset, chosen, js=PRESET_CHOSEN, **QUIET)
+    tells(event, sources, plan, studio.words)
     for switch in switches:
-        event = switch.input(switched, switches, [plan.touched, plan.preset], **QUIET)
-        tells(event, sources, plan, words)
+        event = switch.input(None, switches, chosen[:2], js=SWITCHED, **QUIET)
+        tells(event, sources, plan, studio.words)
 
 
 def tells(event: Dependency, sources: Sources, plan: Plan, words: Words) -> None:

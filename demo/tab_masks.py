@@ -25,8 +25,10 @@ from demo.texts import Words
 NOTHING = (71, 85, 105)  # the colour that takes a place away from every region
 PAINTS = {**regions.COLOURS, "nothing": NOTHING}
 BRUSH = 22  # px
-# An editor that has just come into view shows no picture that it is given before it is set up, which it tells nobody.
-AFTER_A_WHILE = "async (...given) => { await new Promise(go => setTimeout(go, 600)); return given; }"
+# An editor that has just come into view shows no picture that it is given before it is set up, which it tells nobody:
+# so the browser gives it again, after a while, what it has.
+A_WHILE = "() => new Promise(over => setTimeout(over, 600))"
+AGAIN = "has => ({...has})"
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,10 @@ def base_for(runner: Runner, photo: str | None, base: Base | None) -> Base | Non
     return base if media.read_labels(base.png).shape == view.shape else None
 
 
-def canvas(runner: Runner, photo: str | None, face: float, layers: list) -> dict | None:
-    """The editor's value: the chosen face to paint on, and the strokes that are kept."""
+def canvas(runner: Runner, photo: str | None, face: float) -> dict | None:
+    """The editor's value: the chosen face to paint on."""
     view = news.view_of(runner, photo, face)
-    return view and {"background": view.picture, "layers": layers, "composite": None}
+    return view and {"background": view.picture, "layers": [], "composite": None}
 
 
 def build(studio: Studio, tab: gradio.Tab, sources: Sources, plan: Plan) -> Masks:
@@ -156,14 +158,8 @@ def _connect(studio: Studio, tab: gradio.Tab, sources: Sources, plan: Plan, mask
     """The picture follows the sliders, the strokes and the switches; a new photo or face starts anew."""
     runner, words = studio.runner, studio.words
     photo = sources.files["photo"]
-    inputs: list[Component] = [
-        photo,
-        sources.face,
-        masks.base,
-        masks.editor,
-        *plan.masks.values(),
-        *plan.regions.values(),
-    ]
+    chosen: list[Component] = [*plan.masks.values(), *plan.regions.values()]
+    inputs = [photo, sources.face, masks.base, masks.editor, *chosen]
 
     def changed(photo: str | None, face: float, base: Base | None, editor: dict | None, *chosen: object) -> tuple:
         named = dict(zip((*plan.masks, *plan.regions), chosen, strict=True))
@@ -173,26 +169,22 @@ def _connect(studio: Studio, tab: gradio.Tab, sources: Sources, plan: Plan, mask
         picture = news.mask_picture(runner, photo, face, sources, sliders, painted)
         return painted, picture, picture, note_of(words, picture is not None, painted).html
 
-    def begun(photo: str | None, face: float, base: Base | None) -> tuple:
-        return base_for(runner, photo, base), canvas(runner, photo, face, [])
-
-    def unpainted(photo: str | None, face: float, base: Base | None, _strokes: object, *chosen: object) -> tuple:
-        """As `changed`, but without the strokes, which the browser may not have cleared yet."""
-        return changed(photo, face, base, None, *chosen)
-
-    def opened(photo: str | None, face: float, editor: dict | None) -> object:
-        """An editor that got its picture while it was hidden may not show it."""
-        return gradio.skip() if strokes_in(editor) else canvas(runner, photo, face, [])
+    def begun(photo: str | None, face: float, base: Base | None, last: tuple | None, *chosen: object) -> tuple:
+        """Photos tell more than once that they have changed; only the first time nothing is painted on them yet."""
+        if (photo, face, base) == last:
+            return tuple(gradio.skip() for _ in begin["outputs"])
+        base = base_for(runner, photo, base)
+        return (photo, face, base), base, canvas(runner, photo, face), *changed(photo, face, base, None, *chosen)
 
     shown = [masks.painted, drawn.picture, plan.picture, drawn.note]
-    begin = {"fn": begun, "inputs": [photo, sources.face, masks.base], "outputs": [masks.base, masks.editor], **QUIET}
-    tab.select(opened, [photo, sources.face, masks.editor], masks.editor, js=AFTER_A_WHILE, **QUIET)
+    last = gradio.State(None)  # what was begun
+    begin = {"fn": begun, "inputs": [photo, sources.face, masks.base, last, *chosen],
+             "outputs": [last, masks.base, masks.editor, *shown], **QUIET}  # fmt: skip
     new = [photo.change, sources.face.change, masks.base.change]
-    anew = gradio.on(new, trigger_mode="always_last", **begin)
-    reset = drawn.reset.click(lambda: (None, None), None, [masks.base, masks.editor], **QUIET).then(**begin)
-    for event in (anew, reset):
-        event.then(unpainted, inputs, shown, **QUIET)
-    changes = [widget.change for widget in (*plan.masks.values(), *plan.regions.values())]
+    gradio.on(new, trigger_mode="always_last", **begin)
+    drawn.reset.click(lambda: (None, None, None), None, [last, masks.base, masks.editor], **QUIET).then(**begin)
+    tab.select(None, js=A_WHILE, **QUIET).then(None, masks.editor, masks.editor, js=AGAIN, **QUIET)
+    changes = [widget.change for widget in chosen]
     changes += [masks.editor.input, masks.editor.clear]  # its change event comes late, or with the next stroke only
     gradio.on(changes, changed, inputs, shown, trigger_mode="always_last", **QUIET)
     drawn.paint_with.change(

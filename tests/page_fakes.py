@@ -69,7 +69,8 @@ class QuickPipeline:
             "cancelled": cancelled,
         }
 
-    def still(self, request: pipelines.Request, at: float, measure: Callable | None = None) -> np.ndarray:  # noqa: ARG002
+    def still(self, request: pipelines.Request, at: float, measure: Callable) -> np.ndarray:  # noqa: ARG002
+        measure(request)
         return np.full((SIDE, SIDE, 3), 128, np.uint8)
 
     def _write(self, out: Path, request: pipelines.Request, progress: Callable[[str, float], None]) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import PATIENCE, PLAYS, fill, give, open_tab
+from browsing import PATIENCE, PLAYS, chosen, fill, give, open_tab
 from page_fakes import PHOTO
 from PIL import Image
 
@@ -178,6 +178,28 @@ def test_a_recipe_dropped_on_the_page_brings_everything_back(page, quick, voice,
     again = quick.requests[-1]
     for name in ("regions", "seed", "timeline", "offsets", "painted", "grow", "feather", "size", "fps", "steps"):
         assert getattr(again, name) == getattr(first, name), name
+
+
+def test_a_recipe_with_its_files_brings_back_face_and_switches(page, quick, two_faces, voice, tmp_path):
+    give(page, "photo", Path(two_faces))
+    give(page, "speech", voice)
+    fill(page, "#face", "2")
+    page.locator("#region-brows").get_by_text("Still").click()
+    _created(page, quick)
+    page.get_by_text("Your video is ready.").wait_for()
+    recipe = _recipe(page, tmp_path)
+    page.reload()
+    page.locator("#create").wait_for()
+    page.locator("#recipe-row input[type=file]").set_input_files([recipe, Path(two_faces), voice])
+    page.locator("#recipe-note .good").wait_for()
+    page.locator("#photo-note .good").wait_for()
+    page.locator("#speech-note .good").wait_for()
+    page.get_by_text("Everything is here.").wait_for()
+    _created(page, quick)
+    page.get_by_text("Your video is ready.").wait_for()
+    assert [sent.face for sent in quick.requests[-2:]] == [1, 1]
+    assert chosen(page, "#region-brows") == "Still"
+    assert quick.requests[-1].regions == quick.requests[-2].regions
 
 
 def test_what_is_no_recipe_is_told_at_its_button(page, tmp_path):
