@@ -16,32 +16,33 @@ def build(runner: "Runner | None" = None) -> "gradio.Blocks":
     """
     import gradio
 
-    from demo import api
+    from demo import api, hosting
     from demo.runner import KEPT, SWEEP_EVERY, Runner
-    from demo.studio import Studio
+    from demo.studio import Studio, name_of
     from demo.texts import LANGUAGES
+
+    def leave(visitor: gradio.Request) -> None:
+        runner.forget(name_of(visitor))
+        hosting.forget(blocks, visitor)
 
     runner = runner or Runner()
     first, *others = (Studio(runner, words) for words in LANGUAGES)
     title = first.words("title")
     with gradio.Blocks(title=title, analytics_enabled=False, delete_cache=(SWEEP_EVERY, KEPT)) as blocks:
-        _lay_out(blocks, first)
+        _lay_out(first)
         api.publish(first)
+        blocks.unload(leave)
     for studio in others:
         with blocks.route(studio.words("name"), f"/{studio.words.language}", show_in_navbar=False):
-            _lay_out(blocks, studio)
+            _lay_out(studio)
     return blocks
 
 
-def _lay_out(blocks: "gradio.Blocks", studio: "Studio") -> None:
-    """One language's page in these Blocks, which are being built."""
+def _lay_out(studio: "Studio") -> None:
+    """One language's page in the Blocks that are being built."""
     import gradio
 
     from demo import tab_animate, tab_compare, tab_direct, tab_inspect, tab_masks, tab_recipe, theme, wishes
-    from demo.studio import name_of
-
-    def leave(visitor: gradio.Request) -> None:
-        studio.runner.forget(name_of(visitor))
 
     def tab(name: str) -> gradio.Tab:
         return gradio.Tab(studio.words(f"tab.{name}"), id=name, elem_id=f"tab-{name}")
@@ -68,4 +69,3 @@ def _lay_out(blocks: "gradio.Blocks", studio: "Studio") -> None:
     with comparing:
         tab_compare.build(studio, inputs)
     theme.footer(studio.words)
-    blocks.unload(leave)

@@ -5,6 +5,7 @@ import base64
 import json
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,10 +53,15 @@ def _resident() -> float:
     return pages * 4096 / 2**20
 
 
-def _animate(address: str, tone: str, seed: int) -> dict:
-    from gradio_client import Client, handle_file
+def _client(address: str) -> object:
+    from gradio_client import Client
 
-    client = Client(address, verbose=False)
+    return Client(address, verbose=False)
+
+
+def _animate(client: object, tone: str, seed: int) -> dict:
+    from gradio_client import handle_file
+
     video, recipe, _ = client.predict(
         photo=handle_file(str(PHOTO)), speech=handle_file(tone), seed=seed, api_name="/animate"
     )
@@ -70,7 +76,7 @@ def test_six_clients_at_once_are_served_in_order_each_with_its_own(tmp_path, ton
     with served(runner) as address, ThreadPoolExecutor(CLIENTS) as pool:
         levels = []
         for _ in range(3):
-            recipes = list(pool.map(lambda seed: _animate(address, tone, seed), range(CLIENTS)))
+            recipes = list(pool.map(lambda seed: _animate(_client(address), tone, seed), range(CLIENTS)))
             assert [recipe["settings"]["seed"] for recipe in recipes] == list(range(CLIENTS))
             levels.append(_resident())
         assert pipeline.most == 1
@@ -108,15 +114,34 @@ def test_the_queue_has_a_longest_length(tmp_path):
     assert blocks._queue.max_size == LONGEST_QUEUE
 
 
-def test_of_visitors_who_are_gone_not_all_is_kept(tmp_path, tone, quick, monkeypatch):
-    monkeypatch.setattr(hosting, "MOST_SESSIONS", 2)
-    blocks = []
-    build = demo.build
-    monkeypatch.setattr(demo, "build", lambda *given: blocks.append(build(*given)) or blocks[0])
+@pytest.fixture
+def kept(monkeypatch):
+    """Tells the sessions of which Gradio keeps something, on the next page."""
+    pages, build = [], demo.build
+    monkeypatch.setattr(demo, "build", lambda runner: pages.append(build(runner)) or pages[0])
+    return lambda: list(pages[0].state_holder.session_data)
+
+
+def test_nothing_is_kept_of_a_visitor_who_left(tmp_path, tone, quick, kept):
     with served(quick_runner(tmp_path / "work", quick)) as address:
-        for seed in range(4):
-            _animate(address, tone, seed)
-        assert len(blocks[0].state_holder.session_data) == 2
+        staying, leaving = _client(address), _client(address)
+        for client in (staying, leaving):
+            _animate(client, tone, 0)
+        assert kept() == [staying.session_hash, leaving.session_hash]
+        leaving.close()
+        ends = time.monotonic() + 60
+        while leaving.session_hash in kept() and time.monotonic() < ends:
+            time.sleep(0.1)
+        assert kept() == [staying.session_hash]
+
+
+def test_of_visitors_who_never_say_that_they_left_not_all_is_kept(tmp_path, tone, quick, kept, monkeypatch):
+    monkeypatch.setattr(hosting, "MOST_SESSIONS", 2)
+    with served(quick_runner(tmp_path / "work", quick)) as address:
+        clients = [_client(address) for _ in range(4)]
+        for client in clients:
+            _animate(client, tone, 0)
+        assert kept() == [client.session_hash for client in clients[2:]]
 
 
 def test_only_those_who_know_a_password_come_in(tmp_path, quick):
