@@ -49,7 +49,7 @@ class Pieces:
         if self._hand_out is None:
             return
         if self._writer is None:
-            self._writer = VideoWriter(self._path, self._fps, self._sound, self._marks, self._first_sample)
+            self._writer = VideoWriter(self._path, self._fps, self._sound, self._marks, self._first_sample, hasty=True)
         self._writer.add(frame)
         self._done += 1
         if self._done == self._ends[self._number]:

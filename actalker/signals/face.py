@@ -148,6 +148,15 @@ def crop_of(face: Face, shape: tuple[int, ...]) -> Crop:
     return Crop(_nudged(left, side, width, slack), _nudged(top, side, height, slack), side)
 
 
+@dataclass(frozen=True)
+class Glance:
+    """An RGB frame (h, w, 3), the window in which its face is expected, and what is seen there (512, 512, 3)."""
+
+    frame: np.ndarray
+    window: Crop | None = None
+    cut: np.ndarray | None = None
+
+
 class FaceTracker:
     """Follows one face through the frames of a clip; use as a context manager."""
 
@@ -163,25 +172,33 @@ class FaceTracker:
     def __exit__(self, *_: object) -> None:
         self._mesh.close()
 
-    def points(self, frame: np.ndarray) -> np.ndarray | None:
+    def glance(self, frame: np.ndarray) -> Glance:
+        """What `points` takes in place of a frame: another thread may prepare it while a frame before is measured."""
+        window = self._window
+        return Glance(frame, window, window and _seen_in(window, frame))
+
+    def points(self, frame: np.ndarray | Glance) -> np.ndarray | None:
         """Mesh points (478, 3) in px of the face in an RGB frame (h, w, 3), or None where it is lost."""
-        face = self._face and self._follow(frame, self._face)
+        glance = frame if isinstance(frame, Glance) else Glance(frame)
+        face = self._face and self._follow(glance, self._face)
         if face is None:
-            face = next(iter(find_faces(frame, thorough=self._searches % THOROUGH_EVERY == 0)), None)
+            face = next(iter(find_faces(glance.frame, thorough=self._searches % THOROUGH_EVERY == 0)), None)
             self._searches += 1
         self._face = face
         return face and face.points
 
-    def _follow(self, frame: np.ndarray, last: Face) -> Face | None:
+    def _follow(self, glance: Glance, last: Face) -> Face | None:
         # The window rests while the face is well inside: mediapipe carries its own region from frame to frame, and a
         # window that moved with every measurement would make the points swing.
         wanted = _square_around(last)
         moved = self._window is None or not _nearly_same(self._window, wanted)
         if moved:
             self._window = wanted
+        fits = glance.cut is not None and glance.window is self._window
+        seen = glance.cut if fits else _seen_in(self._window, glance.frame)
         if moved:
-            _measure(self._mesh, frame, self._window)  # moves mediapipe's region along
-        face = _measure(self._mesh, frame, self._window)
+            _measure_seen(self._mesh, seen, self._window)  # moves mediapipe's region along
+        face = _measure_seen(self._mesh, seen, self._window)
         return face if face is not None and _same_place(face, last) else None
 
 
@@ -204,7 +221,16 @@ def _precise_face(mesh: object, image: np.ndarray, where: Crop) -> Face | None:
 
 
 def _measure(mesh: object, image: np.ndarray, where: Crop) -> Face | None:
-    landmarks = mesh.process(where.cut(image, MESH_SIZE, sharp=False)).multi_face_landmarks
+    return _measure_seen(mesh, _seen_in(where, image), where)
+
+
+def _seen_in(where: Crop, image: np.ndarray) -> np.ndarray:
+    return where.cut(image, MESH_SIZE, sharp=False)
+
+
+def _measure_seen(mesh: object, seen: np.ndarray, where: Crop) -> Face | None:
+    """The face in what is seen (512, 512, 3) in a square of a picture, in px of that picture."""
+    landmarks = mesh.process(seen).multi_face_landmarks
     if not landmarks:
         return None
     unit = np.array([(point.x, point.y, point.z) for point in landmarks[0].landmark])
@@ -224,15 +250,19 @@ def _is_plausible(face: Face) -> bool:
 
 def _search(image: np.ndarray, thorough: bool) -> tuple[int, list[Crop]]:
     """How many quarter turns set the picture upright, and squares of the turned picture that may hold a face."""
-    pictures = [np.ascontiguousarray(np.rot90(image, turns)) for turns in range(4 if thorough else 1)]
+    sights: list[list[_Sight]] = []
+    best: list[float] = []
     with _detector(far=False) as near, _detector(far=True) as far:
-        sights = [_look(near, picture, 1) + _look(far, picture, 1) for picture in pictures]
-        if thorough:
-            sights = [seen + _look(far, picture, 2) for seen, picture in zip(sights, pictures, strict=True)]
+        for turns in range(4 if thorough else 1):
+            picture = np.ascontiguousarray(np.rot90(image, turns))
+            sights.append(_look(near, picture, 1) + _look(far, picture, 1))
+            if thorough:
+                sights[-1] += _look(far, picture, 2)
+            best.append(max((sight.score for sight in sights[-1]), default=0.0) + (0 if turns else UPRIGHT_BONUS))
+            if best[0] >= 1:  # nothing looks better than that
+                break
         if thorough and not any(sights):
             sights[0] = _look(far, image, 4)
-    best = [max((sight.score for sight in seen), default=0.0) for seen in sights]
-    best[0] += UPRIGHT_BONUS
     turns = int(np.argmax(best))
     return turns, [sight.square for sight in sights[turns]]
 

@@ -93,14 +93,15 @@ def coefficients(meshes: np.ndarray, fps: float) -> np.ndarray:
     neutral = neutral_shape(Posed.of(meshes, mesh.canonical_face()))
     posed = Posed.of(meshes, neutral)
     parted, at_rest = unstick_lips(posed.shapes), unstick_lips(neutral[None])[0]
-    values = fit_expression(parted, at_rest)
+    rig = Rig(at_rest)
+    values = fit_expression(parted, at_rest, rig)
     columns = {**lids(posed.shapes, neutral, fps), **head_motion(posed, neutral)}
     columns |= gaze(posed.shapes, neutral, columns["eyeBlinkLeft"] + columns["eyeBlinkRight"])
     for name, column in columns.items():
         values[:, INDEX[name]] = column
     for name, gain in GAINS.items():
         values[:, INDEX[name]] *= gain
-    _bound_gap(values, Rig(at_rest), lip_gap(parted))
+    _bound_gap(values, rig, lip_gap(parted))
     shape = slice(0, INDEX["headYaw"])
     values[:, shape] = values[:, shape].clip(-1, 1)
     return values
@@ -116,10 +117,10 @@ def neutral_shape(posed: Posed) -> np.ndarray:
     return np.median(posed.shapes[unrest <= unrest.min() + REST_TOLERANCE], axis=0)
 
 
-def fit_expression(shapes: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+def fit_expression(shapes: np.ndarray, neutral: np.ndarray, rig: Rig) -> np.ndarray:
     """(t, 38) box-bounded ridge regression of shapes (t, 478, 3) on the neutral face's rig; zero for the head."""
     trust = np.sqrt(_trust())[:, None]
-    design = (Rig(neutral).basis[..., :2] * SEEN * trust).reshape(len(COEFFICIENTS), -1)
+    design = (rig.basis[..., :2] * SEEN * trust).reshape(len(COEFFICIENTS), -1)
     used = np.flatnonzero(design.any(axis=1))
     design = design[used]
     targets = ((shapes - neutral)[..., :2] * trust).reshape(len(shapes), -1)

@@ -1,8 +1,11 @@
 """Motion: rig coefficients over time, measured from a driving clip, stored, resampled and extended."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -13,6 +16,8 @@ from actalker.saving import replacing
 from actalker.signals.face import FaceTracker
 from actalker.signals.fit import coefficients
 from actalker.signals.mesh import VERTICES
+
+T = TypeVar("T")
 
 SMOOTHING = 0.7  # frames, standard deviation of a centred Gaussian: it steadies without delay
 
@@ -117,10 +122,20 @@ def motion_of(meshes: np.ndarray, fps: float, name: str = "the driving clip") ->
 def track(frames: Iterable[np.ndarray], progress: Callable[[int], None] | None = None) -> np.ndarray:
     """(t, 478, 3) the tracked face in every frame, NaN where it is lost."""
     meshes = []
-    with FaceTracker() as tracker:
-        for frame in frames:
-            points = tracker.points(frame)
+    with FaceTracker() as tracker, closing(_one_ahead(map(tracker.glance, frames))) as glances:
+        for glance in glances:
+            points = tracker.points(glance)
             meshes.append(np.full((VERTICES, 3), np.nan) if points is None else points)
             if progress is not None:
                 progress(len(meshes))
     return np.array(meshes).reshape(-1, VERTICES, 3)
+
+
+def _one_ahead(things: Iterable[T]) -> Iterator[T]:
+    """The things in order, each made in a thread while the one before is used."""
+    things, end = iter(things), object()
+    with ThreadPoolExecutor(1) as maker:
+        coming = maker.submit(next, things, end)
+        while (thing := coming.result()) is not end:
+            coming = maker.submit(next, things, end)
+            yield thing

@@ -18,7 +18,7 @@ def labelled(frame: np.ndarray, side: str = "right") -> np.ndarray:
     """A copy of the frame (h, w, 3) uint8 with white letters on a darkened ground in its bottom corner of this side."""
     rows, columns, shade, ink = _stamp(*frame.shape[:2], side)
     made = frame.copy()
-    ground = made[rows, columns].astype(np.uint32)
+    ground = made[rows, columns].astype(np.uint16)  # 255 * 256 fits
     dark = ground * (256 - shade) >> 8
     made[rows, columns] = dark * (256 - ink) + 255 * ink >> 8
     return made
@@ -54,5 +54,5 @@ def _stamp(height: int, width: int, side: str) -> tuple[slice, slice, np.ndarray
     # An odd last row or column is not encoded, and in a very narrow picture the label loses its end.
     end = height // 2 * 2 - margin
     start = max(0, width // 2 * 2 - margin - box[0]) if side == "right" else margin
-    shade, ink = (np.asarray(image, np.uint32)[-end:, : width - start, None] for image in (ground, letters))
+    shade, ink = (np.asarray(image, np.uint16)[-end:, : width - start, None] for image in (ground, letters))
     return slice(end - shade.shape[0], end), slice(start, start + shade.shape[1]), shade, ink

@@ -9,6 +9,7 @@ import av
 import numpy as np
 from av import AudioFrame, VideoFrame
 from av.container import OutputContainer
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from actalker.errors import InputError
@@ -21,7 +22,8 @@ from actalker.signals.media.track import Track
 Sound = tuple[np.ndarray | Track, int]  # samples and their rate
 
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000}
-_THREADS = "4"  # of the encoder, whose result depends on their number: the same on every machine
+_THREADS = "2"  # of the encoder, whose result depends on their number: the same on every machine
+_PACE, _HASTE = "veryfast", "ultrafast"  # of x264: the same quality in half the time takes six times the bytes
 _BT709 = 1  # FFmpeg's number for this colour space, its primaries and its transfer curve
 _LIMITED = 1  # FFmpeg's number for the range 16 to 235
 
@@ -45,8 +47,10 @@ class VideoWriter:
 
     `sound` is samples, (n,) or (n, channels), float32 in [-1, 1] or int16, and their rate; it is heard from sample
     `first` on, and cut, or followed by silence. An odd last row or column is left out, as H.264 needs even sizes. With
-    `marks` the video says that it is made. Use it as a context manager: the file appears under its name with `finish`,
-    and without that nothing is left. InputError: the folder does not exist or cannot be written to; the disk is full.
+    `marks` the video says that it is made. A `hasty` one is soon written, and large, for what is thrown away.
+
+    Use it as a context manager: the file appears under its name with `finish`, and without that nothing is left.
+    InputError: the folder does not exist or cannot be written to; the disk is full.
     """
 
     def __init__(
@@ -56,8 +60,9 @@ class VideoWriter:
         sound: Sound | None = None,
         marks: Marks | None = None,
         first: int = 0,
+        hasty: bool = False,
     ) -> None:
-        self._path, self._sound, self._marks, self._first = Path(path), sound, marks, first
+        self._path, self._sound, self._marks, self._first, self._hasty = Path(path), sound, marks, first, hasty
         _check_place(self._path)
         self._part = part_of(self._path)
         self._fps = Fraction(fps).limit_denominator(1001)
@@ -68,6 +73,7 @@ class VideoWriter:
             self._container = av.open(files.location(self._part), "w", format="mp4", options=options)
         if marks:
             self._container.metadata["comment"] = COMMENT
+        self._converter = VideoReformatter()
         self._picture: VideoStream | None = None
         self._track: _SoundStream | None = None
 
@@ -92,10 +98,10 @@ class VideoWriter:
         if self._marks and self._marks.label:
             frame = labelled(frame, self._marks.label)
         if self._picture is None:
-            self._picture = _picture_stream(self._container, frame.shape, self._fps)
+            self._picture = _picture_stream(self._container, frame.shape, self._fps, _HASTE if self._hasty else _PACE)
             self._track = None if self._sound is None else _SoundStream(self._container, *self._sound, self._first)
         with writing(self._path):
-            self._container.mux(self._picture.encode(_yuv(frame, self.frames, self._fps)))
+            self._container.mux(self._picture.encode(_yuv(self._converter, frame, self.frames, self._fps)))
             self.frames += 1
             if self._track is not None:
                 self._track.advance(self.frames / self._fps)
@@ -121,9 +127,9 @@ def _check_place(path: Path) -> None:
         raise InputError(f"{path} cannot be written to; choose another place for the video.")
 
 
-def _picture_stream(container: OutputContainer, shape: tuple[int, ...], fps: Fraction) -> VideoStream:
+def _picture_stream(container: OutputContainer, shape: tuple[int, ...], fps: Fraction, pace: str) -> VideoStream:
     """An H.264 stream of even size, its colours declared as BT.709."""
-    stream = container.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "veryfast", "threads": _THREADS})
+    stream = container.add_stream("libx264", rate=fps, options={"crf": "18", "preset": pace, "threads": _THREADS})
     stream.height, stream.width = shape[0] // 2 * 2, shape[1] // 2 * 2
     stream.pix_fmt = "yuv420p"
     stream.time_base = 1 / fps
@@ -133,10 +139,14 @@ def _picture_stream(container: OutputContainer, shape: tuple[int, ...], fps: Fra
     return stream
 
 
-def _yuv(frame: np.ndarray, index: int, fps: Fraction) -> VideoFrame:
-    """RGB (h, w, 3) uint8 converted as its BT.709 tags say; tags alone would shift saturated colours."""
+def _yuv(converter: VideoReformatter, frame: np.ndarray, index: int, fps: Fraction) -> VideoFrame:
+    """RGB (h, w, 3) uint8 converted as its BT.709 tags say; tags alone would shift saturated colours.
+
+    A video's frames share the `converter`: setting one up takes longer than converting a frame.
+    """
     even = np.ascontiguousarray(frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2])
-    converted = VideoFrame.from_ndarray(even, format="rgb24").reformat(
+    converted = converter.reformat(
+        VideoFrame.from_ndarray(even, format="rgb24"),
         format="yuv420p",
         src_colorspace="ITU709",
         dst_colorspace="ITU709",
