@@ -27,7 +27,7 @@ from actalker.pipelines.stages import Measured, frame_count
 from actalker.signals.face import Face
 from actalker.signals.mesh import canonical_face
 from actalker.signals.motion import Motion
-from actalker.signals.rig import Rig
+from actalker.signals.rig import in_face_units
 
 # Pairs of mesh points whose distances describe a neutral face: height, width, mouth, lips, chin, eye, lids, brows.
 SHAPE_PAIRS = np.array([(10, 152), (234, 454), (61, 291), (0, 17), (1, 152), (33, 133), (159, 145), (70, 300)])
@@ -169,7 +169,7 @@ def _strengths(request: Request, conditions: Conditions, fps: float) -> torch.Te
 
 def face_shape(face: Face) -> np.ndarray:
     """The identity token's input (8,) float32: how a face's proportions differ from the canonical one, in spreads."""
-    own, usual = (_distances(points) for points in (Rig(face.points).neutral, canonical_face()))
+    own, usual = (_distances(points) for points in (in_face_units(face.points), canonical_face()))
     return (np.log(own / usual) / SHAPE_SPREAD).clip(-3, 3).astype(np.float32)
 
 

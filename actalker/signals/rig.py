@@ -46,6 +46,18 @@ def neck_pivot(neutral: np.ndarray) -> np.ndarray:
     return np.array([ears[0], height, ears[2] + 0.15])
 
 
+def pose_of(points: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+    """Rotation (3, 3), length of a face unit in px and place (3,) of a mesh (478, 3) in px, by what hardly moves."""
+    rigid = list(mesh.RIGID)
+    return procrustes(mesh.canonical_face()[rigid], points[rigid])
+
+
+def in_face_units(points: np.ndarray) -> np.ndarray:
+    """A mesh (478, 3) in px, upright and in face units."""
+    rotation, scale, place = pose_of(points)
+    return (points - place) @ rotation / scale
+
+
 class BiharmonicFill:
     """Spreads displacements of some vertices over the whole skin with the least bending."""
 
@@ -83,8 +95,7 @@ class Rig:
     """
 
     def __init__(self, points: np.ndarray):
-        rigid = list(mesh.RIGID)
-        self.rotation, self.scale, self.translation = procrustes(mesh.canonical_face()[rigid], points[rigid])
+        self.rotation, self.scale, self.translation = pose_of(points)
         self.neutral = self.to_face(points)
         fill = BiharmonicFill(self.neutral)
         self._anatomy = shapes.Anatomy(self.neutral, _jaw_follows(fill))
