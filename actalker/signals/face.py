@@ -207,6 +207,8 @@ def _measure_all(image: np.ndarray, squares: list[Crop]) -> list[np.ndarray]:
     faces: list[Face] = []
     with _face_mesh(still=True) as mesh:
         for square in squares:
+            if any(_is_of(square, face) for face in faces):
+                continue
             face = _precise_face(mesh, image, square)
             if face is not None and not any(_same_place(face, other) for other in faces):
                 faces.append(face)
@@ -307,6 +309,12 @@ def _nearly_same(square: Crop, other: Crop) -> bool:
 
 def _same_place(face: Face, other: Face) -> bool:
     return float(np.linalg.norm(face.centre - other.centre)) < 0.5 * max(face.height, other.height)
+
+
+def _is_of(square: Crop, face: Face) -> bool:
+    """Whether what was seen in this square can be no other face."""
+    centre = np.array([square.x, square.y]) + square.side / 2
+    return float(np.linalg.norm(face.centre - centre)) < 0.25 * face.height
 
 
 def _turned_back(points: np.ndarray, turns: int, width: int, height: int) -> np.ndarray:
