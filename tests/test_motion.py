@@ -10,7 +10,8 @@ from PIL import Image
 from actalker.config import COEFFICIENTS, INDEX, REGIONS
 from actalker.errors import InputError
 from actalker.signals import fit, mesh
-from actalker.signals.motion import Motion, measure_motion
+from actalker.signals.face import FaceTracker
+from actalker.signals.motion import Motion, measure_motion, track
 from actalker.signals.rig import Rig, head_rotation, neck_pivot
 from actalker.training.scoring import opening
 
@@ -178,6 +179,19 @@ def test_frames_of_a_photo_are_measured_and_gaps_filled():
     assert np.isfinite(with_gap.values).all()
     assert np.corrcoef(whole.column("headX"), shifts)[0, 1] > 0.98
     assert np.abs(with_gap.column("headX") - whole.column("headX")).max() < 0.06
+
+
+def test_looking_a_frame_ahead_changes_nothing():
+    photo = np.array(Image.open(PHOTO).convert("RGB").reduce(2))
+    frames = [np.roll(photo, shift, axis=1) for shift in range(-60, 61, 12)]  # its window follows it
+    frames[5] = np.full_like(photo, 128)
+    with FaceTracker() as tracker:
+        one_by_one = [tracker.points(frame) for frame in frames]
+    assert one_by_one[5] is None
+    ahead = track(iter(frames))
+    assert np.isnan(ahead[5]).all()
+    for seen, expected in zip(np.delete(ahead, 5, axis=0), one_by_one[:5] + one_by_one[6:], strict=True):
+        np.testing.assert_array_equal(seen, expected)
 
 
 def test_no_face_at_all_is_one_sentence():
