@@ -19,6 +19,7 @@ from actalker.config import MotionNet, Training, VideoSampling
 from actalker.errors import InputError
 from actalker.options import add_request, add_tier, check_counts, check_target, request_of, tier_and_running
 from actalker.pipelines import Request
+from actalker.pipelines.ahead import await_errands
 from actalker.verbs import (
     add_batch,
     add_compare,
@@ -73,6 +74,7 @@ def _native_code_quiet() -> Iterator[None]:
         try:
             yield
         finally:
+            await_errands()
             os.dup2(terminal, 2)
             sys.stderr = python_stderr
 

@@ -1,6 +1,7 @@
 """Work done side by side on the cores there are."""
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -13,6 +14,7 @@ T = TypeVar("T")
 
 EACH = 2  # results for each thread that may wait to be taken
 ATTENTION = 0.25  # seconds between two looks at whether to go on
+ERRAND = "errand"  # begins the names of the threads in which errands are done
 
 
 def cores() -> int:
@@ -58,7 +60,7 @@ class Errands:
 
     def begin(self, work: Callable[[], T]) -> Future[T]:
         """Start it now; `result` waits for it."""
-        worker = ThreadPoolExecutor(1)
+        worker = ThreadPoolExecutor(1, thread_name_prefix=ERRAND)
         future = worker.submit(work)
         worker.shutdown(wait=False)
         return future
@@ -75,3 +77,10 @@ class Errands:
         if self._left.is_set():
             raise Cancelled
         self._done = max(self._done, done)
+
+
+def await_errands() -> None:
+    """Wait for those that nobody waits for any more; at the end of a program, which cannot end before them."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(ERRAND):
+            thread.join()
