@@ -70,19 +70,15 @@ class BiharmonicFill:
         near = coo_matrix((np.r_[pull, pull], (edges.T.ravel(), edges[:, ::-1].T.ravel())), shape=size).tocsr()
         laplacian = identity(mesh.SKIN_VERTICES) - diags(1 / near.sum(1).A1) @ near
         self._bending = (laplacian.T @ laplacian + 1e-9 * identity(mesh.SKIN_VERTICES)).tocsc()
-        self._solvers: dict[tuple[int, ...], tuple] = {}  # by the vertices that are known
 
     def __call__(self, handles: shapes.Handles) -> np.ndarray:
         """(478, 3) displacements, exactly the given ones at the handles and zero for the irises."""
-        known = tuple(sorted(handles))
-        if known not in self._solvers:
-            free = np.setdiff1d(np.arange(mesh.SKIN_VERTICES), known)
-            rows = self._bending[free]
-            self._solvers[known] = free, splu(rows[:, free].tocsc()), rows[:, known]
-        free, solver, bends = self._solvers[known]
+        known = np.array(sorted(handles))
+        free = np.setdiff1d(np.arange(mesh.SKIN_VERTICES), known)
         filled = np.zeros((mesh.VERTICES, 3))
-        filled[list(known)] = [handles[vertex] for vertex in known]
-        filled[free] = solver.solve(-bends @ filled[list(known)])
+        filled[known] = [handles[vertex] for vertex in known]
+        rows = self._bending[free]
+        filled[free] = splu(rows[:, free].tocsc()).solve(-rows[:, known] @ filled[known])
         return filled
 
 
