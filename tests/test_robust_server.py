@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,18 +99,26 @@ def _one(runner: Runner, visitor: str, request: pipelines.Request, stop_after: f
         runner.forget(visitor)
 
 
-def test_six_hundred_renders_leave_nothing_behind(tmp_path, voice_file):
-    runner, chance, ends = Runner(tmp_path / "work"), random.Random(7), Counter()
+def _soak(folder: Path, voice_file: Path) -> tuple[Counter, list[float], list[int]]:
+    """How six hundred requests ended, and MB and open files of this process meanwhile."""
+    runner, chance, ends = Runner(folder / "work"), random.Random(7), Counter()
     memory, open_files = [], []
     for number in range(RENDERS):
         if number % 20 == 0:  # files that nobody has measured before
-            photo = Path(shutil.copy(PHOTO, tmp_path / f"{number}.jpg"))
+            photo = Path(shutil.copy(PHOTO, folder / f"{number}.jpg"))
         stop = chance.uniform(0, 0.3) if chance.random() < 1 / 3 else None
         ends[_one(runner, f"visitor {number}", small(voice_file, number, photo), stop)] += 1
         if (number + 1) % EVERY == 0:
             memory.append(resident())
             open_files.append(handles())
     runner.close()
+    return ends, memory, open_files
+
+
+def test_six_hundred_renders_leave_nothing_behind(tmp_path, voice_file):
+    # As a server does, in a process of its own: in this one other tests have left holes in the heaps.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as server:
+        ends, memory, open_files = server.submit(_soak, tmp_path, voice_file).result()
     log.info("%s; MB: %s; handles: %s", dict(ends), [round(level) for level in memory], open_files)
     assert ends["done"] >= RENDERS / 2
     assert ends["cancelled"] >= RENDERS / 20
@@ -161,6 +169,10 @@ def _visit(address: str, speech: Path, seed: int, stop_after: float | None) -> t
         try:
             video, recipe, facts = job.result(timeout=PATIENCE)
         except CancelledError:
+            return "cancelled", None
+        except KeyError:  # the client's, for the empty answer to what was cancelled
+            if stop_after is None:
+                raise
             return "cancelled", None
         except AppError as fault:
             return "told", str(fault)
