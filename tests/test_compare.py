@@ -43,8 +43,8 @@ def compared(request_, tmp_path_factory):
     """The facts, how often a clip was measured, and the stages that were reported."""
     out, measured, stages_seen = tmp_path_factory.mktemp("out") / "compared", [], []
     with pytest.MonkeyPatch.context() as patch:
-        real = stages.measure_motion
-        patch.setattr(stages, "measure_motion", lambda *given: measured.append(given[-1]) or real(*given))
+        real = stages.motion_in_parts
+        patch.setattr(stages, "motion_in_parts", lambda *given: measured.append(given[-1]) or real(*given))
         facts = compare(request_, LIPS, out, lambda stage, _done: stages_seen.append(stage), pipelines.load())
     return facts, measured, stages_seen
 

@@ -30,7 +30,8 @@ def ask(network, sources, heard=None, driving=None, seed=0):
     generator = torch.Generator().manual_seed(seed)
     masks = region_masks(sources, T)
     speech = network.speech(heard)[0] if "audio" in masks else None
-    conditions = network.condition(torch.zeros(1, 8), masks, speech, driving)
+    watched = network.watch(driving) if "video" in masks else None
+    conditions = network.condition(torch.zeros(1, 8), masks, speech, watched)
     return network(torch.randn(1, T, 38, generator=generator), torch.zeros(1), conditions)
 
 

@@ -5,7 +5,18 @@ import torch
 
 from actalker.config import Sampling
 from actalker.model.conditioning import Conditions
-from actalker.model.diffusion import guided, loss, precondition, sample_euler, sigmas, window_starts, windowed
+from actalker.model.diffusion import (
+    fading_windows,
+    gathered,
+    guided,
+    in_calls,
+    loss,
+    precondition,
+    sample_euler,
+    sample_in_parts,
+    sigmas,
+    window_starts,
+)
 
 NOTHING = Conditions(torch.zeros(1, 1), {}, {})
 
@@ -71,25 +82,56 @@ def test_windows_cover_every_frame(length, size, overlap):
     assert (covered >= 1).all()
 
 
-def test_windows_of_a_pointwise_denoiser_change_nothing():
-    denoise = gaussian(0.3, 0.7)
-    x, sigma = torch.randn(1, 57, 4), torch.tensor(2.0)
-    assert torch.allclose(windowed(denoise, NOTHING, 20, 6)(x, sigma), denoise(x, sigma), atol=1e-6)
+def in_windows(denoise, conditions, noise, levels, known=quiet, settled=False):
+    """Samples in windows of 20 frames, part after part."""
+    length = noise.shape[1]
+    calls = in_calls(fading_windows(length, 20, 6), length)
+    return sample_in_parts(denoise, conditions, noise, levels, torch.tensor(settled), calls, known)
 
 
-def test_windows_that_share_a_call_hear_their_own_frames():
-    signal, masks = torch.randn(1, 57, 1, 4), {"audio": torch.ones(57, 1, dtype=torch.bool)}
-    conditions, sigma = Conditions(torch.zeros(1, 1), {"audio": signal}, masks), torch.tensor(2.0)
-    asked = []
+@pytest.mark.parametrize("length", [11, 57, 130])
+def test_windows_of_a_pointwise_denoiser_change_nothing(length):
+    denoise, levels, settled = gaussian(0.3, 0.7), sigmas(Sampling()), [True, False, False, True]
+    noise = torch.randn(1, length, 4)
+    parts = list(in_windows(denoise, NOTHING, noise, levels, settled=settled))
+    assert torch.equal(torch.cat([frames for frames, _ in parts]), torch.arange(length))
+    whole = sample_euler(denoise, noise, levels, torch.tensor(settled), quiet)
+    assert torch.allclose(gathered(iter(parts), noise), whole, atol=1e-6)
 
-    def denoise(x, sigma, conditions):
+
+@pytest.mark.parametrize(("length", "rows"), [(57, {4}), (130, {1})])
+def test_windows_hear_their_own_frames(length, rows):
+    signal, masks = torch.randn(1, length, 1, 4), {"audio": torch.ones(length, 1, dtype=torch.bool)}
+    conditions, asked = Conditions(torch.zeros(1, 1), {"audio": signal}, masks), []
+
+    def denoise(x, _, conditions):
         asked.append(len(x))
         assert conditions.masks["audio"].shape == (20, 1)
-        return x * sigma + conditions.signals["audio"][:, :, 0] + conditions.identity[:, None]
+        return x * 0 + conditions.signals["audio"][:, :, 0] + conditions.identity[:, None]
 
-    x = torch.randn(1, 57, 4)
-    assert torch.allclose(windowed(denoise, conditions, 20, 6)(x, sigma), x * sigma + signal[:, :, 0], atol=1e-6)
-    assert asked == [4]
+    noise = torch.randn(1, length, 4)
+    done = gathered(in_windows(denoise, conditions, noise, sigmas(Sampling(steps=1))), noise)
+    assert torch.allclose(done, signal[:, :, 0], atol=1e-6)
+    assert set(asked) == rows
+
+
+def test_the_beginning_of_a_long_clip_is_done_before_its_end_is_known():
+    signal, masks = torch.full((1, 260, 1, 4), torch.nan), {"audio": torch.ones(260, 1, dtype=torch.bool)}
+    conditions, asked = Conditions(torch.zeros(1, 1), {"audio": signal}, masks), []
+
+    def known(count):
+        signal[:, :count] = 0
+        asked.append(count)
+
+    def denoise(x, _, conditions):
+        return 0.5 * x + conditions.signals["audio"][:, :, 0]
+
+    parts = in_windows(denoise, conditions, torch.randn(1, 260, 4), sigmas(Sampling(steps=3)), known)
+    frames, values = next(parts)
+    assert (len(frames), asked) == (14, [20, 34, 48])
+    rest = [values, *(values for _, values in parts)]
+    assert torch.isfinite(torch.cat(rest, dim=1)).all()
+    assert asked[-1] == 260
 
 
 def test_the_loss_sees_only_weighted_coefficients():

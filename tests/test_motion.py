@@ -10,8 +10,9 @@ from PIL import Image
 from actalker.config import COEFFICIENTS, INDEX, REGIONS
 from actalker.errors import InputError
 from actalker.signals import fit, mesh
+from actalker.signals import motion as motions
 from actalker.signals.face import FaceTracker
-from actalker.signals.motion import Motion, measure_motion, track
+from actalker.signals.motion import Motion, measure_motion, motion_in_parts, motion_of, track
 from actalker.signals.rig import Rig, head_rotation, neck_pivot
 from actalker.training.scoring import opening
 
@@ -181,6 +182,35 @@ def test_frames_of_a_photo_are_measured_and_gaps_filled():
     assert np.abs(with_gap.column("headX") - whole.column("headX")).max() < 0.06
 
 
+@pytest.fixture(scope="module")
+def long_clip():
+    """Meshes of 24 s: a jaw that moves, blinks every two seconds, and three times no face."""
+    at = np.arange(600)
+    blinks = sum(bump(600, middle, 2) for middle in range(30, 600, 50))
+    meshes = tracked(acted(600, jawOpen=0.3 + 0.3 * np.sin(at / 7), eyeBlinkLeft=blinks, eyeBlinkRight=blinks))
+    for gap in (slice(0, 4), slice(205, 230), slice(590, 600)):
+        meshes[gap] = np.nan
+    return meshes
+
+
+def test_motion_is_told_part_after_part_and_the_same(long_clip, monkeypatch):
+    taken, ready = [], []
+    for part in motion_in_parts((taken.append(face) or face for face in long_clip), FPS):
+        ready.append((len(taken), len(part)))
+    whole = motion_of(long_clip, FPS)
+    assert [length for _, length in ready] == [246, 101, 101, 101, 51] or len(ready) > 3
+    assert ready[0][0] < 300
+    assert sum(length for _, length in ready) == len(whole) == 600
+    assert whole.filled == 39
+    monkeypatch.setattr(motions, "PART_SECONDS", 1000)
+    assert np.allclose(motion_of(long_clip, FPS).values, whole.values, atol=1e-6)
+
+
+def test_the_end_of_a_clip_does_not_change_its_beginning(long_clip):
+    whole, most = motion_of(long_clip, FPS), motion_of(long_clip[:450], FPS)
+    assert np.array_equal(whole.values[:400], most.values[:400])
+
+
 def test_looking_a_frame_ahead_changes_nothing():
     photo = np.array(Image.open(PHOTO).convert("RGB").reduce(2))
     frames = [np.roll(photo, shift, axis=1) for shift in range(-60, 61, 12)]  # its window follows it
@@ -188,7 +218,7 @@ def test_looking_a_frame_ahead_changes_nothing():
     with FaceTracker() as tracker:
         one_by_one = [tracker.points(frame) for frame in frames]
     assert one_by_one[5] is None
-    ahead = track(iter(frames))
+    ahead = np.array(list(track(iter(frames))))
     assert np.isnan(ahead[5]).all()
     for seen, expected in zip(np.delete(ahead, 5, axis=0), one_by_one[:5] + one_by_one[6:], strict=True):
         np.testing.assert_array_equal(seen, expected)

@@ -6,6 +6,7 @@ data of unit variance, sigma_data = 1: frames of k coefficients, or of latents (
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from actalker.config import Sampling, VideoSampling
 from actalker.model.conditioning import Conditions
 
-WINDOWS_AT_ONCE = 4  # of a clip's motion: as rows of one call they take two thirds of the time, and memory stays flat
+WINDOWS_AT_ONCE = 4  # of a clip's motion at most: as rows of one call they take four fifths of the time
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # x (b, t, k), sigma () -> denoised (b, t, k)
 ConditionalDenoise = Callable[[Tensor, Tensor, Conditions], Tensor]
@@ -100,21 +101,28 @@ def gathered(parts: Parts, like: Tensor) -> Tensor:
     return whole
 
 
-def windowed(denoise: ConditionalDenoise, conditions: Conditions, size: int, overlap: int) -> Denoise:
-    """Denoise a clip (1, t, k) of any length in overlapping windows, several of them in a call."""
+@dataclass(frozen=True)
+class Call:
+    """Windows of a clip at its frames `places` (w, n) that are denoised as rows of one call, and their weights (n,).
 
-    def whole(x: Tensor, sigma: Tensor) -> Tensor:
-        total, weights = torch.zeros_like(x), x.new_zeros(x.shape[1], 1)
-        windows = fading_windows(x.shape[1], size, overlap)
-        for group in (windows[i : i + WINDOWS_AT_ONCE] for i in range(0, len(windows), WINDOWS_AT_ONCE)):
-            places = torch.stack([window.places for window in group])
-            for window, denoised in zip(group, denoise(x[0, places], sigma, conditions.windows(places)), strict=True):
-                fade = window.weights[:, None]
-                total[0, window.places] += fade * denoised
-                weights[window.places] += fade
-        return total / weights
+    It needs the frames before `needs`, and no later call touches those before `done`.
+    """
 
-    return whole
+    places: Tensor
+    weights: Tensor
+    needs: int
+    done: int
+
+
+def in_calls(windows: Sequence[Window], length: int) -> list[Call]:
+    """All windows of a short clip together; those of a longer one one by one, so that its beginning is soon there."""
+    groups = [windows] if len(windows) <= WINDOWS_AT_ONCE else [[window] for window in windows]
+    ends = [*(int(group[0].places[0]) for group in groups[1:]), length]
+    places = (torch.stack([window.places for window in group]) for group in groups)
+    return [
+        Call(where, group[0].weights, int(where.max()) + 1, end)
+        for group, where, end in zip(groups, places, ends, strict=True)
+    ]
 
 
 def sigmas(config: Sampling | VideoSampling) -> Tensor:
@@ -135,11 +143,74 @@ def sample_euler(
     """
     x = noise.masked_fill(settled, 0) * levels[0]
     for i, (sigma, following) in enumerate(zip(levels[:-1], levels[1:], strict=True)):
-        denoised = denoise(x, sigma)
-        moved = denoised + (x - denoised) * (following / sigma)
-        x = torch.where(settled, denoised if i == 0 else x, moved)
+        x = euler_step(x, denoise(x, sigma), following / sigma, settled, first=i == 0)
         after_step(i)
     return x
+
+
+def sample_in_parts(
+    denoise: ConditionalDenoise,
+    conditions: Conditions,
+    noise: Tensor,
+    levels: Tensor,
+    settled: Tensor,
+    calls: Sequence[Call],
+    known: Callable[[int], None],
+) -> Parts:
+    """`sample_euler` of a clip (1, t, k) of any length in overlapping windows, whose frames come as they are finished.
+
+    Every step follows the step before it as closely as its windows let it. `known(n)` is called before the first one
+    needs the conditions of frames up to n, and may wait for them.
+    """
+    x, ready = noise.masked_fill(settled, 0) * levels[0], _known(calls, known)
+    for i, (sigma, following) in enumerate(zip(levels[:-1], levels[1:], strict=True)):
+        predict = partial(_predict, denoise, conditions, sigma)
+        move = partial(euler_step, ratio=following / sigma, settled=settled, first=i == 0)
+        moved = torch.empty_like(x)
+        x, ready = moved, _step(x, moved, ready, calls, predict, move)
+    done = 0
+    for end in ready:
+        yield torch.arange(done, end), x[:, done:end]
+        done = end
+
+
+def _known(calls: Sequence[Call], known: Callable[[int], None]) -> Iterator[int]:
+    for call in calls:
+        known(call.needs)
+        yield call.needs
+
+
+def _predict(denoise: ConditionalDenoise, conditions: Conditions, sigma: Tensor, x: Tensor, places: Tensor) -> Tensor:
+    return denoise(x[0, places], sigma, conditions.windows(places))
+
+
+def _step(
+    x: Tensor,
+    moved: Tensor,
+    ready: Iterator[int],
+    calls: Sequence[Call],
+    predict: Callable[[Tensor, Tensor], Tensor],
+    move: Callable[[Tensor, Tensor], Tensor],
+) -> Iterator[int]:
+    """Fill `moved` from `x` (1, t, k), which is `ready` so far, call by call; tells how much of it is done."""
+    total, weights = torch.zeros_like(x), x.new_zeros(x.shape[1], 1)
+    there = done = 0
+    for call in calls:
+        while there < call.needs:
+            there = next(ready)
+        for places, denoised in zip(call.places, predict(x, call.places), strict=True):
+            total[0, places] += call.weights[:, None] * denoised
+            weights[places] += call.weights[:, None]
+        part = slice(done, call.done)
+        moved[:, part] = move(x[:, part], total[:, part] / weights[part])
+        done = call.done
+        yield done
+
+
+def euler_step(x: Tensor, denoised: Tensor, ratio: Tensor, settled: Tensor, first: bool) -> Tensor:
+    """From x (b, t, k) at one noise level to a level that is `ratio` times as high."""
+    moved = denoised + (x - denoised) * ratio
+    return torch.where(settled, denoised if first else x, moved)
 
 
 def loss(denoised: Tensor, target: Tensor, sigma: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

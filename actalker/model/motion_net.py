@@ -81,15 +81,19 @@ class MotionDenoiser(nn.Module):
     def unwhiten(self, values: Tensor) -> Tensor:
         return values * self.std + self.mean
 
+    def watch(self, driving: Tensor) -> Tensor:
+        """Driving coefficients (b, t, k) -> tokens (b, t, regions, c)."""
+        return self.driving(self.whiten(driving))
+
     def condition(
         self, shape: Tensor, masks: dict[str, Tensor], speech: Tensor | None = None, driving: Tensor | None = None
     ) -> Conditions:
-        """shape (b, 8), masks of the open gates {name: (t, n)}, speech tokens (b, t, c), driving (b, t, k)."""
+        """shape (b, 8), masks of the open gates {name: (t, n)}, tokens: speech (b, t, c), clip (b, t, regions, c)."""
         signals = {}
         if "audio" in masks:
             signals["audio"] = speech[:, :, None]
         if "video" in masks:
-            signals["video"] = self.driving(self.whiten(driving))
+            signals["video"] = driving
         if not self.config.control.gates:
             signals, masks = self._nothing_closed(signals, masks)
         return Conditions(self.shape(shape), signals, masks)

@@ -1,32 +1,32 @@
 """Denoising: a measured request becomes facial motion, once for each region map that holds at some time."""
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 import torch
 
-from actalker.config import COEFFICIENTS, INDEX, MEL_PER_FRAME, Sampling
+from actalker.config import COEFFICIENTS, INDEX, MEL_PER_FRAME, REGIONS, Sampling
 from actalker.model.conditioning import Conditions, belonging, coefficient_mask, region_masks
 from actalker.model.diffusion import (
-    WINDOWS_AT_ONCE,
+    Call,
+    fading_windows,
     guided,
+    in_calls,
     precondition,
-    sample_euler,
+    sample_in_parts,
     sigmas,
-    window_starts,
-    windowed,
 )
 from actalker.model.motion_net import MotionDenoiser
-from actalker.pipelines.directing import direct, offset
+from actalker.pipelines.directing import Direction, direct, offset
 from actalker.pipelines.request import Progress, Request, silent
 from actalker.pipelines.stages import Measured, frame_count
 from actalker.signals.face import Face
 from actalker.signals.mesh import canonical_face
-from actalker.signals.motion import Motion
+from actalker.signals.motion import Motion, between, resampled_at
 from actalker.signals.rig import in_face_units
 
 # Pairs of mesh points whose distances describe a neutral face: height, width, mouth, lips, chin, eye, lids, brows.
@@ -50,6 +50,13 @@ class Performance:
     seal: np.ndarray
     calls: int
 
+    @classmethod
+    def joined(cls, parts: Iterable["Performance"]) -> "Performance":
+        """Parts that follow each other, at least one, as one."""
+        parts = list(parts)
+        seal = np.concatenate([part.seal for part in parts])
+        return cls(Motion.joined(part.motion for part in parts), seal, sum(part.calls for part in parts))
+
     def until(self, frames: int) -> "Performance":
         """The first so many frames of it."""
         motion = replace(self.motion, values=self.motion.values[:frames])
@@ -58,8 +65,21 @@ class Performance:
 
 def denoise(network: MotionDenoiser, request: Request, measured: Measured, progress: Progress = silent) -> Performance:
     """The performance of a measured request. Progress is told after every call of the network, and may raise."""
+    return Performance.joined(denoise_in_parts(network, request, measured, progress))
+
+
+def denoise_in_parts(
+    network: MotionDenoiser,
+    request: Request,
+    measured: Measured,
+    progress: Progress = silent,
+    waiting: Callable[[Iterable[Motion]], Iterable[Motion]] = iter,
+) -> Iterator[Performance]:
+    """`denoise` part after part as they are settled, of a clip that may still be watched. The last one comes when the
+    whole clip is. `waiting` may look on while the clip's motion is waited for.
+    """
     with _one_thread():
-        return _denoised(network, request, measured, progress)
+        yield from _in_parts(network, request, measured, progress, waiting)
 
 
 @contextmanager
@@ -73,26 +93,49 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _denoised(network: MotionDenoiser, request: Request, measured: Measured, progress: Progress) -> Performance:
-    frames = frame_count(measured.seconds, request.fps)
+@torch.inference_mode()
+def _in_parts(
+    network: MotionDenoiser,
+    request: Request,
+    measured: Measured,
+    progress: Progress,
+    waiting: Callable[[Iterable[Motion]], Iterable[Motion]],
+) -> Iterator[Performance]:
+    own_frames, frames = (frame_count(measured.seconds, Fraction(fps)) for fps in (network.config.fps, request.fps))
     direction = direct(request, frames, request.fps)
-    own_frames = frame_count(measured.seconds, Fraction(network.config.fps))
+    seal = _seal(request, measured, direction)
+    calls = in_calls(fading_windows(own_frames, network.config.window, network.config.overlap), own_frames)
+    signals = _Signals(network, measured, own_frames, waiting)
     conditions = []
     for regions in direction.maps:
         progress("denoising", 0.0)
-        conditions.append(_condition(network, regions, measured, own_frames))
-    count = _Count(network, sum(map(bool, conditions)) * _calls(network, request, own_frames), progress)
-    values = []
-    for one in conditions:
-        made = np.zeros((own_frames, len(COEFFICIENTS)), np.float32)
-        if one is not None:
-            strengths = _strengths(request, one, network.config.fps)
-            made = _sampled(network, count, request, one, own_frames) * strengths.numpy()
-        values.append(Motion(made, float(network.config.fps)).resampled(float(request.fps), frames).values)
-    motion = Motion(offset(direction.blended(values), request.offsets), float(request.fps), measured.filled)
+        conditions.append(_condition(network, regions, measured, signals, own_frames))
+    each = len(calls) * request.steps * (1 if request.guidance == 1 else 2)
+    count = _Count(network, each * sum(map(bool, conditions)), progress)
+    takes = [one and _take(network, count, request, one, calls, signals.watch) for one in conditions]
+    made = np.zeros((len(takes), own_frames, len(COEFFICIENTS)), np.float32)
+    at = resampled_at(frames, network.config.fps / float(request.fps))
+    known = done = told = filled = 0
+    for call in calls:
+        for values, take in zip(made, takes, strict=True):
+            if take:
+                values[known : call.done] = next(take)
+        known = call.done
+        if known == own_frames:
+            signals.watch_on()
+        end = frames if known == own_frames else int(np.searchsorted(np.ceil(at), known))
+        part = slice(done, end)
+        blended = direction.blended([between(values, at[part]) for values in made], part)
+        motion = Motion(offset(blended, request.offsets), float(request.fps), measured.filled - filled)
+        yield Performance(motion, seal[part], count.done - told)
+        done, told, filled = end, count.done, filled + motion.filled
+
+
+def _seal(request: Request, measured: Measured, direction: Direction) -> np.ndarray:
+    """(t,) as in Performance: it begins with a region map in which something is said."""
     speaks = np.array([measured.moves("mouth", regions) for regions in direction.maps])
-    seal = np.minimum(1, np.arange(frames) / (SEAL_SECONDS * float(request.fps)))
-    return Performance(motion, seal * (speaks[:, None] * direction.shares).sum(axis=0), count.done)
+    rising = np.minimum(1, np.arange(direction.shares.shape[1]) / (SEAL_SECONDS * float(request.fps)))
+    return rising * (speaks[:, None] * direction.shares).sum(axis=0)
 
 
 class _Count:
@@ -109,41 +152,82 @@ class _Count:
         return result
 
 
-def _calls(network: MotionDenoiser, request: Request, frames: int) -> int:
-    windows = len(window_starts(frames, network.config.window, network.config.overlap))
-    return request.steps * math.ceil(windows / WINDOWS_AT_ONCE) * (1 if request.guidance == 1 else 2)
-
-
-@torch.inference_mode()
-def _sampled(
-    network: MotionDenoiser, call: Callable, request: Request, conditions: Conditions, frames: int
-) -> np.ndarray:
-    """(t, k) float32: coefficients sampled from the request's seed, the same noise for every map."""
-    config, sampling = network.config, Sampling(steps=request.steps, guidance=request.guidance)
-    generator = torch.Generator().manual_seed(request.seed)
-    noise = torch.randn(1, frames, len(COEFFICIENTS), generator=generator)
+def _take(
+    network: MotionDenoiser,
+    call: Callable,
+    request: Request,
+    conditions: Conditions,
+    calls: Sequence[Call],
+    watch: Callable[[int], None],
+) -> Iterator[np.ndarray]:
+    """Coefficients (n, k) float32 sampled for one map from the request's seed, the same noise for every map."""
+    frames = len(next(iter(conditions.masks.values())))
+    sampling = Sampling(steps=request.steps, guidance=request.guidance)
+    noise = torch.randn(1, frames, len(COEFFICIENTS), generator=torch.Generator().manual_seed(request.seed))
     one = guided(precondition(call), network.forget, sampling.guidance)
-    whole = windowed(one, conditions, config.window, config.overlap)
-    done = sample_euler(whole, noise, sigmas(sampling), belonging(sampling.settled), lambda _step: None)
-    return network.unwhiten(done)[0].numpy()
+    strengths = _strengths(request, conditions, network.config.fps)
+    known = watch if "video" in conditions.masks else lambda _: None
+    parts = sample_in_parts(one, conditions, noise, sigmas(sampling), belonging(sampling.settled), calls, known)
+    for places, values in parts:
+        yield (network.unwhiten(values)[0] * strengths[places]).numpy()
 
 
-@torch.inference_mode()
 def _condition(
-    network: MotionDenoiser, regions: Mapping[str, str], measured: Measured, frames: int
+    network: MotionDenoiser, regions: Mapping[str, str], measured: Measured, signals: "_Signals", frames: int
 ) -> Conditions | None:
     """The open gates' signals as tokens, and None where all are closed: a closed gate's encoder is not run."""
     masks = {name: mask for name, mask in region_masks(regions, frames).items() if measured.gates[name]}
     if not masks:
         return None
-    speech = driving = None
-    if "audio" in masks:
-        speech = _speech_tokens(network, torch.from_numpy(_fitted(measured.speech.features, MEL_PER_FRAME * frames)))
-    if "video" in masks:
-        at_rate = measured.driving.resampled(float(network.config.fps))
-        driving = torch.from_numpy(at_rate.extended(frames).values)[None]
+    speech = signals.speech if "audio" in masks else None
     shape = torch.from_numpy(face_shape(measured.face))[None]
-    return network.condition(shape, masks, speech, driving)
+    return network.condition(shape, masks, speech, signals.motion if "video" in masks else None)
+
+
+class _Signals:
+    """Speech and clip as tokens (1, t, ...), the clip's as far as it is watched."""
+
+    def __init__(self, network: MotionDenoiser, measured: Measured, frames: int, waiting: Callable):
+        self._network, self._measured, self._frames = network, measured, frames
+        self._parts = iter(waiting(measured.watched or ()))
+        self._seen: list[Motion] = []
+        self._watched = 0
+
+    @cached_property
+    def speech(self) -> torch.Tensor:
+        """(1, t, c)."""
+        features = _fitted(self._measured.speech.features, MEL_PER_FRAME * self._frames)
+        return _speech_tokens(self._network, torch.from_numpy(features))
+
+    @cached_property
+    def motion(self) -> torch.Tensor:
+        """(1, t, regions, c), to be filled by `watch`."""
+        return torch.zeros(1, self._frames, len(REGIONS), self._network.config.control.condition)
+
+    def watch(self, count: int) -> None:
+        """Wait until the clip is watched as far as `count` frames at the network's rate need it."""
+        new = slice(self._watched, count)
+        if new.start < new.stop:
+            self.motion[:, new] = self._network.watch(torch.from_numpy(self._driving(new))[None])
+            self._watched = count
+
+    def watch_on(self) -> None:
+        """Wait until all of the clip is watched."""
+        self._seen.extend(self._parts)
+
+    def _driving(self, new: slice) -> np.ndarray:
+        """Coefficients (n, k) of the clip, which goes there and back again where it is shorter than the result."""
+        fps, whole = float(self._network.config.fps), False
+        while not (whole or self._reaches(new.stop, fps)):
+            part = next(self._parts, None)
+            self._seen, whole = [*self._seen, *([] if part is None else [part])], part is None
+        at_rate = Motion.joined(self._seen).resampled(fps)
+        return (at_rate.extended(self._frames) if whole else at_rate).values[new]
+
+    def _reaches(self, count: int, fps: float) -> bool:
+        """Whether the last of `count` frames lies between two of the clip that are known."""
+        known = sum(map(len, self._seen))
+        return known > 0 and resampled_at(count, self._seen[0].fps / fps)[-1] + 1 < known
 
 
 def _speech_tokens(network: MotionDenoiser, features: torch.Tensor) -> torch.Tensor:

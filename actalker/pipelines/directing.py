@@ -24,9 +24,9 @@ class Direction:
     maps: tuple[Mapping[str, str], ...]
     shares: np.ndarray
 
-    def blended(self, values: Sequence[np.ndarray]) -> np.ndarray:
-        """The values (t, k) of each map as one result (t, k)."""
-        return sum(share[:, None] * value for share, value in zip(self.shares, values, strict=True))
+    def blended(self, values: Sequence[np.ndarray], frames: slice = slice(None)) -> np.ndarray:
+        """The values (n, k) of each map in these frames as one result (n, k)."""
+        return sum(share[:, None] * value for share, value in zip(self.shares[:, frames], values, strict=True))
 
 
 def direct(request: Request, frames: int, fps: Fraction) -> Direction:

@@ -3,11 +3,14 @@
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,14 +18,16 @@ from actalker import checkpoints
 from actalker.config import REGIONS
 from actalker.memory import give_back, share_heaps
 from actalker.pipelines.ahead import Errands, in_order
-from actalker.pipelines.denoising import Performance, denoise
+from actalker.pipelines.denoising import Performance, denoise, denoise_in_parts
 from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
 from actalker.pipelines.rendering import Pieces, marks_of, write
 from actalker.pipelines.request import Progress, Request, silent
-from actalker.pipelines.stages import Measured, Senses, measure, sound_track
+from actalker.pipelines.stages import Measured, Senses, frame_count, sound_track
 from actalker.pipelines.stills import PICTURE, key_of, still
 from actalker.render.portrait import Portrait
 from actalker.scan import recorded
+
+T = TypeVar("T")
 
 LONG = 60.0  # seconds of a recording that leaves much behind
 
@@ -35,13 +40,27 @@ class Stopwatch:
     lock: Lock = field(default_factory=Lock)
 
     @contextmanager
-    def time(self, stage: str) -> Iterator[None]:
+    def time(self, stage: str, within: str | None = None) -> Iterator[None]:
+        """Time a stage, of which nothing counts as the one `within` which it happens."""
         started = time.perf_counter()
         try:
             yield
         finally:
+            spent = time.perf_counter() - started
             with self.lock:
-                self.seconds[stage] += time.perf_counter() - started
+                self.seconds[stage] += spent
+                if within:
+                    self.seconds[within] -= spent
+
+    def waits(self, things: Iterable[T], stage: str, within: str | None = None) -> Iterator[T]:
+        """The things, waiting for each of which is timed."""
+        things, end = iter(things), object()
+        while True:
+            with self.time(stage, within):
+                thing = next(things, end)
+            if thing is end:
+                return
+            yield thing
 
 
 class EmbeddedPipeline:
@@ -61,7 +80,7 @@ class EmbeddedPipeline:
         out: Path,
         progress: Progress = silent,
         motion_out: Path | None = None,
-        measure: Callable[[Request, Progress], Measured] = measure,
+        measure: Callable[[Request, Progress], Measured] | None = None,
         chunk: Callable[[Path], None] | None = None,
         chunk_seconds: float = 2.0,
         plain: Path | None = None,
@@ -72,26 +91,28 @@ class EmbeddedPipeline:
         lasts half a second, later ones up to `chunk_seconds`. If `progress` or `chunk` raises Cancelled while frames
         are rendered, those of at least a second are kept as a shorter video, and the facts say "cancelled": true;
         before that, Cancelled is raised and nothing is left. `plain` gets the video without its marks, to be measured.
+
+        Measuring, denoising, rendering and encoding go on side by side. A `measure` of the caller's own, which may know
+        the files already, is over before the rest begins.
         """
         watch, out, request = Stopwatch(), Path(out), request.checked()
         recipe = out.with_suffix(".json")
         refuse_to_overwrite(request, out, recipe, motion_out)
-        with watch.time("total"):
+        scans: set[str] = set()
+        with watch.time("total"), Errands(progress) as errands:
             with watch.time("measure"):
-                measured = measure(request, progress)
+                measured = measure(request, progress) if measure else Senses().begin(request, errands)
                 _settle(measured.seconds)
-            with Errands(progress, "denoising", done=1.0) as errands:
-                listening = errands.begin(lambda: sound_track(request, measured.seconds))
-                preparing = errands.begin(lambda: self._portrait(request, measured))
-                with watch.time("denoise"), recorded() as scans:
-                    performance = self.denoise(request, measured, progress)
-                    _settle(measured.seconds)
-                sound, portrait = errands.result(listening), errands.result(preparing)
-            marks = marks_of(request, measured)
-            pieces = Pieces(out, len(performance.motion), request.fps, sound, chunk, chunk_seconds, marks)
-            frames = self._frames(portrait, performance, watch, progress)
+            listening = errands.begin(lambda: sound_track(request, measured.seconds))
+            preparing = errands.begin(lambda: self._portrait(request, measured))
+            performing = errands.stream(self._performed(request, measured, watch, errands.told, scans))
+            sound, portrait = errands.result(listening), errands.result(preparing)
+            total, marks = frame_count(measured.seconds, request.fps), marks_of(request, measured)
+            pieces = Pieces(out, total, request.fps, sound, chunk, chunk_seconds, marks)
+            parts = errands.each(performing)
+            frames = self._frames(portrait, chain([next(parts)], parts), total, watch, errands.tell)
             count, cancelled = write(out, frames, request.fps, sound, pieces, marks, plain, watch.time)
-        performance = performance.until(count)
+            performance = Performance.joined(performing.so_far()).until(count)
         if motion_out is not None:
             performance.motion.save(motion_out)
         made_with = {"tier": self.tier, "weights_sha256": self.weights, "scan": sorted(scans)}
@@ -114,18 +135,30 @@ class EmbeddedPipeline:
             self._last_portrait = last
         return last[1]
 
+    def _performed(
+        self, request: Request, measured: Measured, watch: Stopwatch, progress: Progress, scans: set[str]
+    ) -> Iterator[Performance]:
+        """What the face does, part after part; the names of the scans that were used go to `scans`."""
+        waiting = partial(watch.waits, stage="measure", within="denoise")
+        parts = denoise_in_parts(self.network, request, measured, progress, waiting)
+        with recorded() as used:
+            for part in watch.waits(parts, "denoise"):
+                scans |= used
+                yield part
+        _settle(measured.seconds)
+
     def _frames(
-        self, portrait: Portrait, performance: Performance, watch: Stopwatch, progress: Progress
+        self, portrait: Portrait, parts: Iterable[Performance], total: int, watch: Stopwatch, progress: Progress
     ) -> Iterator[np.ndarray]:
         """The frames in order, several of them rendered at a time."""
-        count = len(performance.motion)
 
-        def frame(i: int) -> np.ndarray:
+        def frame(moved: tuple[np.ndarray, float]) -> np.ndarray:
             with watch.time("render"):
-                return portrait.render(performance.motion.values[i], seal=float(performance.seal[i]))
+                return portrait.render(moved[0], seal=float(moved[1]))
 
-        for done, rendered in enumerate(in_order(frame, count), start=1):
-            progress("rendering", done / count)
+        moves = (moved for part in parts for moved in zip(part.motion.values, part.seal, strict=True))
+        for done, rendered in enumerate(in_order(frame, moves), start=1):
+            progress("rendering", done / total)
             yield rendered
 
     def _facts(

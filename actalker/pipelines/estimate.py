@@ -15,7 +15,7 @@ import numpy as np
 
 from actalker.pipelines.directing import direct
 from actalker.pipelines.request import Request
-from actalker.pipelines.stages import NEUTRAL_SECONDS, frame_count
+from actalker.pipelines.stages import LEVEL_SECONDS, frame_count
 from actalker.render.composite import reduction
 from actalker.signals.face import Face, crop_of
 
@@ -65,7 +65,7 @@ class Size:
 def estimate(request: Request, size: Size, seconds: float, driver_frames: int) -> Estimate:
     """For a checked request whose result lasts `seconds` and whose clip is measured for `driver_frames`."""
     frames = seconds * float(request.fps)
-    heard = max(seconds, min(NEUTRAL_SECONDS, request.until or 0)) if request.speech else 0
+    heard = max(seconds, min(LEVEL_SECONDS, request.until or 0)) if request.speech else 0
     spent = START + PHOTO * size.photo + LISTEN * heard + TRACK * driver_frames
     spent += DENOISE * 25 * seconds * _passes(request, seconds)
     spent += frames * (RENDER + RENDER_PIXELS * size.part + ENCODE + ENCODE_PIXELS * size.frame)

@@ -15,7 +15,8 @@ class Cancelled(Exception):
     """Raised by a progress callback to stop. Of a run that has rendered a second or more, that part is kept."""
 
 
-Progress = Callable[[str, float], None]  # stage name and how much of it is done, 0 to 1
+STAGES = ("measuring", "denoising", "rendering")
+Progress = Callable[[str, float], None]  # one of the stages and how much of it is done, 0 to 1
 
 
 def silent(_stage: str, _done: float) -> None:

@@ -1,9 +1,11 @@
 """What was measured of a request, and the stages that both tiers share."""
 
 import logging
-from collections.abc import Callable, Hashable, Iterable
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
@@ -12,12 +14,12 @@ import numpy as np
 
 from actalker.config import LIMITS
 from actalker.errors import InputError
-from actalker.pipelines.ahead import Errands
+from actalker.pipelines.ahead import Errands, Stream
 from actalker.pipelines.request import Progress, Request, silent
 from actalker.signals import media
 from actalker.signals.audio import HOP, RATE, Speech, hear, read_speech
 from actalker.signals.face import Face, choose_face, find_faces
-from actalker.signals.motion import Motion, measure_motion
+from actalker.signals.motion import USUAL_SECONDS, Motion, motion_in_parts, track
 from actalker.signals.regions import from_labels, gates, region_masks
 
 T = TypeVar("T")
@@ -26,12 +28,15 @@ log = logging.getLogger(__name__)
 
 SOUND_RATE = 48000  # of the sound track; what is heard is not the 16 kHz that is measured
 DRIVER_SIDE = 1080  # px, of a clip's shorter side when it is measured: the mesh sees a face in 512
-NEUTRAL_SECONDS = 10.0  # of a clip are read at least, lest a short voice change what counts as its neutral face
+LEVEL_SECONDS = 10.0  # of speech are heard at least, lest a preview be heard at another level than the whole
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The request's media as signals. A signal whose gate is closed was never opened."""
+    """The request's media as signals. A signal whose gate is closed was never opened.
+
+    The clip may still be watched while the first of its motion is used.
+    """
 
     photo: np.ndarray  # (h, w, 3) uint8 RGB
     face: Face
@@ -39,8 +44,13 @@ class Measured:
     masks: dict[str, np.ndarray]  # region -> (h, w) float32
     gates: dict[str, bool]
     speech: Speech | None
-    driving: Motion | None
+    watched: Stream[Motion] | None  # the clip's motion, part after part
     seconds: float
+
+    @cached_property
+    def driving(self) -> Motion | None:
+        """The motion of the whole clip, once it is watched."""
+        return Motion.joined(self.watched) if self.watched else None
 
     def moves(self, region: str, regions: dict[str, str]) -> bool:
         """Whether a region's source is heard, and is more than silence."""
@@ -49,8 +59,8 @@ class Measured:
 
     @property
     def filled(self) -> int:
-        """Driver frames in which no face was found and which were filled from their neighbours."""
-        return self.driving.filled if self.driving else 0
+        """Driver frames, of those watched so far, in which no face was found and that their neighbours filled."""
+        return sum(part.filled for part in self.watched.so_far()) if self.watched else 0
 
 
 class Senses:
@@ -70,22 +80,31 @@ class Senses:
 
     def __call__(self, request: Request, progress: Progress = silent) -> Measured:
         """Read and measure what the open gates need, side by side. Raises InputError for what the user can mend."""
-        opened = ever_open(request)
         with Errands(progress) as errands:
-            looking = errands.begin(lambda: self._look(request))
-            speech = errands.result(errands.begin(lambda: self.heard(request))) if opened["audio"] else None
-            hearing = errands.begin(lambda: speech and speech.features)
-            watching = errands.begin(lambda: self._driving(request, speech, errands.told) if opened["video"] else None)
-            photo, face, count, masks = errands.result(looking)
-            errands.result(hearing)
-            driving = errands.result(watching)
+            measured = self.begin(request, errands)
+            if measured.watched:
+                deque(errands.each(measured.watched), maxlen=0)
         progress("measuring", 1.0)
-        if speech is None and driving is None:
+        return measured
+
+    def begin(self, request: Request, errands: Errands) -> Measured:
+        """The same, with a clip that is still watched, unless it decides how long the result is."""
+        opened = ever_open(request)
+        if not any(opened.values()):
             raise InputError(
                 "No region follows a signal, so nothing would move; let the voice or the clip move a region."
             )
-        seconds = speech.seconds if speech else min(driving.seconds, request.until or driving.seconds)
-        return Measured(photo, face, count, masks, opened, speech, driving, seconds)
+        looking = errands.begin(lambda: self._look(request))
+        speech = errands.result(errands.begin(lambda: self.heard(request))) if opened["audio"] else None
+        hearing = errands.begin(lambda: speech and speech.features)
+        watched = errands.stream(self._watch(request, speech, errands.told)) if opened["video"] else None
+        photo, face, count, masks = errands.result(looking)
+        errands.result(hearing)
+        length = speech.seconds if speech else Motion.joined(errands.each(watched)).seconds
+        seconds = min(length, request.until or length)
+        if not watched:
+            errands.tell("measuring", 1.0)
+        return Measured(photo, face, count, masks, opened, speech, watched, seconds)
 
     def faces(self, photo: Path) -> tuple[np.ndarray, list[Face]]:
         """The picture (h, w, 3) uint8 in a file and the faces in it."""
@@ -102,12 +121,20 @@ class Senses:
         face = choose_face(faces, request.face, request.photo.name)
         return photo, face, len(faces), masks_of(request, face, photo.shape)
 
-    def _driving(self, request: Request, speech: Speech | None, progress: Progress) -> Motion:
+    def _watch(self, request: Request, speech: Speech | None, progress: Progress) -> Iterator[Motion]:
         """The clip's motion, of a long clip only as far as the speech or the preview needs it."""
         path, whole = request.driving, float(media.probe_video(request.driving).seconds)
         needed = needed_of_clip(speech.seconds if speech else request.until)
         limit = needed if needed is not None and needed < whole else None
-        return self._once(path, limit, lambda: _measure_driving(path, limit, progress))
+        key = (self._identify(path), limit)
+        if (known := self._find(key)) is not None:
+            yield known
+            return
+        parts = []
+        for part in _watched(path, limit, progress):
+            parts.append(part)
+            yield part
+        self._keep(key, Motion.joined(parts))
 
     def last(self, what: str, key: object, make: Callable[[], T]) -> T:
         """What was made under this name last, if it was for the same key; else it is made anew."""
@@ -117,9 +144,17 @@ class Senses:
 
     def _once(self, path: Path, what: object, make: Callable[[], T]) -> T:
         key = (self._identify(path), what)
+        made = self._find(key)
+        return self._keep(key, make()) if made is None else made
+
+    def _find(self, key: tuple) -> object | None:
+        """What is kept, which now was used last."""
         with self._lock:
-            made = self._kept.pop(key, None)
-        made = make() if made is None else made
+            if (made := self._kept.pop(key, None)) is not None:
+                self._kept[key] = made
+        return made
+
+    def _keep(self, key: tuple, made: T) -> T:
         with self._lock:
             self._kept[key] = made
             while len(self._kept) > self._most or (len(self._kept) > 1 and self._is_full()):
@@ -161,8 +196,11 @@ def masks_of(request: Request, face: Face, shape: tuple[int, ...]) -> dict[str, 
 
 
 def needed_of_clip(seconds: float | None) -> float | None:
-    """How much of a clip is measured for a result of `seconds`; None: all of it, as for a result that it decides."""
-    return min(max(NEUTRAL_SECONDS, seconds), LIMITS.clip_seconds) if seconds else None
+    """How much of a clip is measured for a result of `seconds`, lest a short one change what is usual for the person.
+
+    None: all of it, as for a result that it decides.
+    """
+    return min(max(USUAL_SECONDS, seconds), LIMITS.clip_seconds) if seconds else None
 
 
 def ever_open(request: Request) -> dict[str, bool]:
@@ -177,10 +215,10 @@ def measure(request: Request, progress: Progress = silent) -> Measured:
 
 
 def _listen(path: Path, until: float | None) -> Speech:
-    """The speech up to `until`. Its level is taken from ten seconds at least, so a preview is heard like the whole."""
+    """The speech up to `until`."""
     if until is None:
         return read_speech(path)
-    speech = hear(media.read_audio(path, RATE, max(NEUTRAL_SECONDS, until)))
+    speech = hear(media.read_audio(path, RATE, max(LEVEL_SECONDS, until)))
     length = round(until * RATE)
     return Speech(speech.samples[:length], speech.mel[: -(-length // HOP)])
 
@@ -190,12 +228,13 @@ def _look_at(path: Path) -> tuple[np.ndarray, list[Face]]:
     return photo, find_faces(photo)
 
 
-def _measure_driving(path: Path, needed: float | None, progress: Progress) -> Motion:
+def _watched(path: Path, needed: float | None, progress: Progress) -> Iterator[Motion]:
     info = media.probe_video(path)
     fps = float(info.fps)
     total = max(1.0, min(float(info.seconds), needed or info.seconds) * fps)
     frames = media.read_video(path, fps, needed, side=DRIVER_SIDE)
-    return measure_motion(frames, fps, lambda done: progress("measuring", min(1.0, done / total)), path.name)
+    meshes = track(frames, lambda done: progress("measuring", min(1.0, done / total)))
+    return motion_in_parts(meshes, fps, path.name)
 
 
 def frame_count(seconds: float, fps: Fraction) -> int:

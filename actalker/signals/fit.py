@@ -88,20 +88,41 @@ class Posed:
         return left @ right
 
 
-def coefficients(meshes: np.ndarray, fps: float) -> np.ndarray:
-    """(t, 38) coefficients of a clip's meshes (t, 478, 3), relative to the person's own neutral face and usual pose."""
-    neutral = neutral_shape(Posed.of(meshes, mesh.canonical_face()))
-    posed = Posed.of(meshes, neutral)
-    parted, at_rest = unstick_lips(posed.shapes), unstick_lips(neutral[None])[0]
-    rig = Rig(at_rest)
-    values = fit_expression(parted, at_rest, rig)
-    columns = {**lids(posed.shapes, neutral, fps), **head_motion(posed, neutral)}
-    columns |= gaze(posed.shapes, neutral, columns["eyeBlinkLeft"] + columns["eyeBlinkRight"])
+@dataclass(frozen=True)
+class Usual:
+    """What a person's motion is measured against: the own neutral face, and how and where the head usually is."""
+
+    neutral: np.ndarray  # (478, 3), as the mesh shows it
+    at_rest: np.ndarray  # (478, 3), its lips as far apart as they were filmed
+    rig: Rig  # of the face at rest
+    rotation: np.ndarray  # (3, 3)
+    size: float  # px in a face unit
+    place: np.ndarray  # (3,) of the neck's pivot in px
+
+    @classmethod
+    def of(cls, meshes: np.ndarray) -> "Usual":
+        """Learned from a clip's meshes (t, 478, 3)."""
+        neutral = neutral_shape(Posed.of(meshes, mesh.canonical_face()))
+        posed = Posed.of(meshes, neutral)
+        size = float(np.median(posed.scales))
+        place = np.median(neck_places(posed, neutral), axis=0)
+        at_rest = unstick_lips(neutral[None])[0]
+        return cls(neutral, at_rest, Rig(at_rest), posed.usual_rotation, size, place)
+
+
+def coefficients(meshes: np.ndarray, fps: float, usual: Usual | None = None) -> np.ndarray:
+    """(t, 38) coefficients of a clip's meshes (t, 478, 3), relative to what is usual, by default in this clip."""
+    usual = usual or Usual.of(meshes)
+    posed = Posed.of(meshes, usual.neutral)
+    parted = unstick_lips(posed.shapes)
+    values = fit_expression(parted, usual.at_rest, usual.rig)
+    columns = {**lids(posed.shapes, usual.neutral, fps), **head_motion(posed, usual)}
+    columns |= gaze(posed.shapes, usual.neutral, columns["eyeBlinkLeft"] + columns["eyeBlinkRight"])
     for name, column in columns.items():
         values[:, INDEX[name]] = column
     for name, gain in GAINS.items():
         values[:, INDEX[name]] *= gain
-    _bound_gap(values, rig, lip_gap(parted))
+    _bound_gap(values, usual.rig, lip_gap(parted))
     shape = slice(0, INDEX["headYaw"])
     values[:, shape] = values[:, shape].clip(-1, 1)
     return values
@@ -223,17 +244,20 @@ def _iris_offset(shapes: np.ndarray, eye: Eye) -> np.ndarray:
     return shapes[:, eye.iris, :2] - (shapes[:, eye.upper[0], :2] + shapes[:, eye.upper[-1], :2]) / 2
 
 
-def head_motion(posed: Posed, neutral: np.ndarray) -> dict[str, np.ndarray]:
-    """Angles in degrees and shifts in face units of the head, relative to its usual pose in the clip."""
-    yaw, pitch, roll = head_angles(posed.rotations @ posed.usual_rotation.T)
-    pivots = posed.scales[:, None] * (posed.rotations @ neck_pivot(neutral)) + posed.translations
-    size = np.median(posed.scales)
-    shift = (pivots - np.median(pivots, axis=0)) / size
+def neck_places(posed: Posed, neutral: np.ndarray) -> np.ndarray:
+    """(t, 3) where the pivot in the neck is, in px."""
+    return posed.scales[:, None] * (posed.rotations @ neck_pivot(neutral)) + posed.translations
+
+
+def head_motion(posed: Posed, usual: Usual) -> dict[str, np.ndarray]:
+    """Angles in degrees and shifts in face units of the head, relative to its usual pose."""
+    yaw, pitch, roll = head_angles(posed.rotations @ usual.rotation.T)
+    shift = (neck_places(posed, usual.neutral) - usual.place) / usual.size
     return {
         "headYaw": yaw,
         "headPitch": pitch,
         "headRoll": roll,
         "headX": shift[:, 0],
         "headY": shift[:, 1],
-        "headZ": posed.scales / size - 1,
+        "headZ": posed.scales / usual.size - 1,
     }
