@@ -76,8 +76,7 @@ class Posed:
     @classmethod
     def of(cls, meshes: np.ndarray, reference: np.ndarray) -> "Posed":
         """Meshes aligned to a reference shape (478, 3) by the vertices that expressions hardly move."""
-        parts = [procrustes(reference[STEADY], points[STEADY]) for points in meshes]
-        rotations, scales, translations = (np.array(part) for part in zip(*parts, strict=True))
+        rotations, scales, translations = procrustes(reference[STEADY], meshes[:, STEADY])
         shapes = (meshes - translations[:, None]) @ rotations / scales[:, None, None]
         return cls(shapes, rotations, scales, translations)
 

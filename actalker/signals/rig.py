@@ -11,15 +11,19 @@ from actalker.config import COEFFICIENTS, INDEX
 from actalker.signals import mesh, shapes
 
 
-def procrustes(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-    """(rotation (3, 3), scale, translation (3,)) with target ~ scale * source @ rotation.T + translation."""
-    source_mean, target_mean = source.mean(0), target.mean(0)
-    source, target = source - source_mean, target - target_mean
-    left, stretch, right = np.linalg.svd(target.T @ source)
-    handedness = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
-    rotation = left * handedness @ right
-    scale = float((stretch * handedness).sum() / (source**2).sum())
-    return rotation, scale, target_mean - scale * rotation @ source_mean
+def procrustes(source: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rotations (..., 3, 3), scales (...) and translations (..., 3) that carry points (n, 3) to targets (..., n, 3).
+
+    target ~ scale * source @ rotation.T + translation, by least squares.
+    """
+    source_mean, target_means = source.mean(axis=0), targets.mean(axis=-2)
+    source, targets = source - source_mean, targets - target_means[..., None, :]
+    left, stretch, right = np.linalg.svd(targets.swapaxes(-1, -2) @ source)
+    handedness = np.ones_like(stretch)
+    handedness[..., 2] = np.sign(np.linalg.det(left @ right))
+    rotations = left * handedness[..., None, :] @ right
+    scales = (stretch * handedness).sum(axis=-1) / (source**2).sum()
+    return rotations, scales, target_means - scales[..., None] * (rotations @ source_mean)
 
 
 def head_rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -46,7 +50,7 @@ def neck_pivot(neutral: np.ndarray) -> np.ndarray:
     return np.array([ears[0], height, ears[2] + 0.15])
 
 
-def pose_of(points: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+def pose_of(points: np.ndarray) -> tuple[np.ndarray, np.float64, np.ndarray]:
     """Rotation (3, 3), length of a face unit in px and place (3,) of a mesh (478, 3) in px, by what hardly moves."""
     rigid = list(mesh.RIGID)
     return procrustes(mesh.canonical_face()[rigid], points[rigid])
