@@ -5,10 +5,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from threading import Condition, Event, Lock
 from typing import Generic, TypeVar
+
+from threadpoolctl import threadpool_limits
 
 from actalker.pipelines.request import STAGES, Cancelled, Progress
 
@@ -22,6 +24,15 @@ ERRAND = "errand"  # begins the names of the threads in which errands are done
 def cores() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def leave_cores_to_threads() -> None:
+    """From now on linear algebra is done in the thread that wants it.
+
+    OpenBLAS's own threads stay awake while they wait for more, and so take the cores from those that render.
+    """
+    threadpool_limits(1, user_api="blas")
 
 
 def in_order(work: Callable[[S], T], things: Iterable[S], threads: int | None = None) -> Iterator[T]:

@@ -17,7 +17,7 @@ import numpy as np
 from actalker import checkpoints
 from actalker.config import REGIONS
 from actalker.memory import give_back, share_heaps
-from actalker.pipelines.ahead import Errands, in_order
+from actalker.pipelines.ahead import Errands, in_order, leave_cores_to_threads
 from actalker.pipelines.denoising import Performance, denoise, denoise_in_parts
 from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
 from actalker.pipelines.rendering import Pieces, marks_of, write
@@ -70,6 +70,7 @@ class EmbeddedPipeline:
 
     def __init__(self, checkpoint: Path | None = None):
         share_heaps()  # every run has threads of its own
+        leave_cores_to_threads()
         self.network = checkpoints.load_motion_net(checkpoint)
         self.weights = checkpoints.sha256(checkpoint or checkpoints.folder() / checkpoints.EMBEDDED)
         self._last_portrait: tuple[tuple, Portrait] | None = None
