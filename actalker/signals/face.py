@@ -182,11 +182,16 @@ class FaceTracker:
         """Mesh points (478, 3) in px of the face in an RGB frame (h, w, 3), or None where it is lost."""
         glance = frame if isinstance(frame, Glance) else Glance(frame)
         face = self._face and self._follow(glance, self._face)
-        if face is None:
-            face = next(iter(find_faces(glance.frame, thorough=self._searches % THOROUGH_EVERY == 0)), None)
-            self._searches += 1
-        self._face = face
-        return face and face.points
+        self._face = face or self._search(glance.frame)
+        return self._face and self._face.points
+
+    def _search(self, frame: np.ndarray) -> Face | None:
+        """The largest face, looked for thoroughly now and then where none is plain to see."""
+        faces = find_faces(frame, thorough=False)
+        if not faces and self._searches % THOROUGH_EVERY == 0:
+            faces = find_faces(frame)
+        self._searches += 1
+        return next(iter(faces), None)
 
     def _follow(self, glance: Glance, last: Face) -> Face | None:
         # The window rests while the face is well inside: mediapipe carries its own region from frame to frame, and a
