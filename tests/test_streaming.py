@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -108,9 +109,31 @@ def test_measuring_first_or_meanwhile_makes_the_same_video(pipeline, tmp_path):
     assert unsigned(tmp_path / "meanwhile.mp4") == unsigned(tmp_path / "first.mp4")
 
 
+def test_a_clip_that_breaks_off_leaves_nothing(pipeline, tmp_path, monkeypatch):
+    samples = np.resize(media.read_audio(ASSETS / "speech/welcome.wav"), 20 * 16000)
+    speech = write_sound(tmp_path / "speech.wav", samples[None], 16000)
+    request = Request(ASSETS / "faces/astronaut.jpg", speech, ASSETS / "drivers/curious.mp4", size=128, steps=1)
+    rendering = Event()
+
+    def breaking(*_):
+        yield from watched(22)[:8]
+        assert rendering.wait(20)
+        raise InputError("The clip is broken.")
+
+    def progress(stage, _done):
+        if stage == "rendering":
+            rendering.set()
+
+    monkeypatch.setattr(stages, "_watched", breaking)
+    with pytest.raises(InputError, match=r"^The clip is broken.$"):
+        pipeline(request, tmp_path / "out.mp4", progress)
+    assert rendering.is_set()
+    assert [path.name for path in tmp_path.iterdir()] == ["speech.wav"]
+
+
 def test_a_clip_without_a_face_leaves_nothing(pipeline, tmp_path):
     media.write_video(tmp_path / "grey.mp4", [np.full((96, 128, 3), 90, np.uint8)] * 30, 25)
     request = Request(ASSETS / "faces/astronaut.jpg", ASSETS / "speech/welcome.wav", tmp_path / "grey.mp4", size=128)
     with pytest.raises(InputError, match=r"^No face was found in any of the 30 frames of grey.mp4"):
-        pipeline(request, tmp_path / "out" / "out.mp4")
-    assert [path.name for path in tmp_path.rglob("*")] == ["grey.mp4"]
+        pipeline(request, tmp_path / "out.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["grey.mp4"]

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 import torch
@@ -75,8 +76,9 @@ def denoise_in_parts(
     progress: Progress = silent,
     waiting: Callable[[Iterable[Motion]], Iterable[Motion]] = iter,
 ) -> Iterator[Performance]:
-    """`denoise` part after part as they are settled, of a clip that may still be watched. The last one comes when the
-    whole clip is. `waiting` may look on while the clip's motion is waited for.
+    """`denoise` part after part, each as soon as it is finished, of a clip that may still be watched.
+
+    The last part comes when the whole clip is watched. `waiting` may look on while its motion is waited for.
     """
     with _one_thread():
         yield from _in_parts(network, request, measured, progress, waiting)
@@ -120,10 +122,11 @@ def _in_parts(
         for values, take in zip(made, takes, strict=True):
             if take:
                 values[known : call.done] = next(take)
-        known = call.done
-        if known == own_frames:
+        known, last = call.done, call is calls[-1]
+        if last:
             signals.watch_on()
-        end = frames if known == own_frames else int(np.searchsorted(np.ceil(at), known))
+        # A frame at another rate is there when both of those that it lies between are.
+        end = frames if last else int(np.searchsorted(np.ceil(at), known))
         part = slice(done, end)
         blended = direction.blended([between(values, at[part]) for values in made], part)
         motion = Motion(offset(blended, request.offsets), float(request.fps), measured.filled - filled)
@@ -219,8 +222,8 @@ class _Signals:
         """Coefficients (n, k) of the clip, which goes there and back again where it is shorter than the result."""
         fps, whole = float(self._network.config.fps), False
         while not (whole or self._reaches(new.stop, fps)):
-            part = next(self._parts, None)
-            self._seen, whole = [*self._seen, *([] if part is None else [part])], part is None
+            coming = list(islice(self._parts, 1))
+            self._seen, whole = self._seen + coming, not coming
         at_rate = Motion.joined(self._seen).resampled(fps)
         return (at_rate.extended(self._frames) if whole else at_rate).values[new]
 

@@ -86,7 +86,7 @@ class EmbeddedPipeline:
         chunk_seconds: float = 2.0,
         plain: Path | None = None,
     ) -> dict:
-        """Render to `out` with a recipe beside it. Returns the facts; raises InputError before any output.
+        """Render to `out` with a recipe beside it. Returns the facts; InputError leaves no file of them.
 
         `chunk` is given playable pieces of the result as soon as they are rendered, see `rendering.Pieces`; the first
         lasts half a second, later ones up to `chunk_seconds`. If `progress` or `chunk` raises Cancelled while frames

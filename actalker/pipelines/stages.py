@@ -1,7 +1,6 @@
 """What was measured of a request, and the stages that both tiers share."""
 
 import logging
-from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -82,8 +81,8 @@ class Senses:
         """Read and measure what the open gates need, side by side. Raises InputError for what the user can mend."""
         with Errands(progress) as errands:
             measured = self.begin(request, errands)
-            if measured.watched:
-                deque(errands.each(measured.watched), maxlen=0)
+            for _ in errands.each(measured.watched) if measured.watched else ():
+                pass
         progress("measuring", 1.0)
         return measured
 

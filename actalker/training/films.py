@@ -17,6 +17,7 @@ from torch import Tensor
 from actalker.config import Full
 from actalker.errors import InputError
 from actalker.model.whisper import Perception
+from actalker.pipelines.ahead import Stream
 from actalker.pipelines.listening import Sights, see
 from actalker.pipelines.request import Progress, Request, silent
 from actalker.pipelines.stages import Measured
@@ -124,7 +125,9 @@ def _read(video: Path, config: Full, frames: int) -> tuple[list[np.ndarray], Mea
     if motion.filled > TURNED * len(pictures):
         raise InputError(f"{video} hides its face in {motion.filled} of {len(pictures)} frames; leave it out.")
     gates = {"audio": True, "video": True}
-    return pictures, Measured(pictures[0], faces[0], 1, {}, gates, speech, motion, len(pictures) / config.fps)
+    return pictures, Measured(
+        pictures[0], faces[0], 1, {}, gates, speech, Stream.of(motion), len(pictures) / config.fps
+    )
 
 
 def make_shot(

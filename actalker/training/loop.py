@@ -73,7 +73,8 @@ class Lesson(nn.Module):
         network, config = self.network, self.config
         target = network.whiten(batch.target)
         speech, mouth = network.speech(batch.features)
-        conditions = network.condition(batch.shape, batch.masks, speech, batch.driving)
+        driving = network.watch(batch.driving) if "video" in batch.masks else None
+        conditions = network.condition(batch.shape, batch.masks, speech, driving)
         if noise.forgotten:
             conditions = network.forget(conditions)
         noisy, sigma = _noised(target, noise)

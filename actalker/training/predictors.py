@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from actalker.config import COEFFICIENTS, MEL_PER_FRAME, PRESETS, Sampling
 from actalker.evaluate.lips import loudness, opening
 from actalker.pipelines import Request
+from actalker.pipelines.ahead import Stream
 from actalker.pipelines.embedded import EmbeddedPipeline
 from actalker.pipelines.stages import Measured
 from actalker.signals.audio import RATE, hear
@@ -39,7 +40,7 @@ def moved(
 ) -> np.ndarray:
     """Denoised motion (t, 38) of a preset for an average face; samples (n,) at 16 kHz, driving (t, 38) as measured."""
     speech = None if samples is None else hear(samples)
-    clip = None if driving is None else Motion(driving, float(FPS))
+    clip = None if driving is None else Stream.of(Motion(driving, float(FPS)))
     given = {name for name, signal in (("audio", speech), ("video", clip)) if signal is not None}
     request = Request(Path("face"), regions=PRESETS[mode], seed=seed, steps=steps)
     seconds = speech.seconds if speech else len(driving) / FPS
