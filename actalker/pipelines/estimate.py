@@ -1,9 +1,9 @@
 """What a run will take on this machine, from figures that were measured on another and the ratio of their speeds.
 
-The figures fit `facts["timings"]` and `facts["peak_memory_mb"]` of the example photo (0.3 megapixels, and the same
-enlarged to 12) at sizes 128 to 1024 and full, with speech of 1 to 7 s and a clip of 8 s: the better of two runs in one
-process, with one thread for the network on two virtual cores of an Intel Xeon, November 2026. The start of the process,
-about 4 s, is not counted, and a busy machine takes longer.
+The figures fit `facts["timings"]` of a process that has rendered before, and `facts["peak_memory_mb"]` of one that has
+not: photos of 0.3 to 12 megapixels at sizes 128 to 512 and full, speech of 2 to 22 s and clips of 8 to 22 s, on two
+virtual cores of an Intel Xeon, November 2026. The first run of a process takes about 4 s more, start included, and a
+busy machine takes longer.
 """
 
 import time
@@ -20,19 +20,20 @@ from actalker.render.composite import reduction
 from actalker.signals.face import Face, crop_of
 
 # Seconds.
-START = 0.5  # photo of no size and portrait
-PHOTO = 0.27  # a megapixel: decoding, faces, masks
-LISTEN = 0.04  # a second of speech, its sound track included
-TRACK = 0.011  # a frame of the clip
-DENOISE = 0.0003  # a frame at 25 Hz and pass of the network
-RENDER, RENDER_PIXELS = 0.0025, 0.045  # a frame, and a megapixel of the animated part
-ENCODE, ENCODE_PIXELS = 0.0012, 0.0155  # a frame, and a megapixel of it
-PROBE = 0.0095  # what `_probe` takes where this was measured
+START = 0.054  # photo of no size and portrait
+PHOTO = 0.229  # a megapixel: decoding, faces, masks
+LISTEN = 0.045  # a second of speech, its sound track included
+TRACK = 0.0045  # a frame of the clip
+DENOISE = 0.00018  # a frame at 25 Hz and pass of the network
+FRAME = 0.0029  # one of no size, rendered and encoded
+RENDER = 0.0147  # a frame's megapixel of the animated part
+ENCODE = 0.0089  # a frame's megapixel
+PROBE = 0.0091  # what `_probe` takes where this was measured
 
 # Megabytes of 2^20 bytes.
-MEMORY = 720  # libraries, networks, detectors
-MEMORY_PHOTO = 58  # a megapixel of the photo
-MEMORY_FRAME = 150  # a megapixel of a frame
+MEMORY = 686  # libraries, networks, detectors
+MEMORY_PHOTO = 24  # a megapixel of the photo
+MEMORY_FRAME = 112  # a megapixel of a frame
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def estimate(request: Request, size: Size, seconds: float, driver_frames: int) -
     heard = max(seconds, min(LEVEL_SECONDS, request.until or 0)) if request.speech else 0
     spent = START + PHOTO * size.photo + LISTEN * heard + TRACK * driver_frames
     spent += DENOISE * 25 * seconds * _passes(request, seconds)
-    spent += frames * (RENDER + RENDER_PIXELS * size.part + ENCODE + ENCODE_PIXELS * size.frame)
+    spent += frames * (FRAME + RENDER * size.part + ENCODE * size.frame)
     memory = MEMORY + MEMORY_PHOTO * size.photo + MEMORY_FRAME * size.frame
     return Estimate(round(spent * _slowness(), 1), round(memory))
 
