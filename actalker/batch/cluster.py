@@ -55,11 +55,11 @@ def connected(address: str | None, workers: int | None) -> Iterator[int]:
             f"There is no Ray at {address or 'hand'} ({said}); start it with 'ray start --head'."
         ) from error
     _be_quiet()
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # where Ray says that a worker died
+    with contextlib.redirect_stdout(sys.stderr):  # where Ray says that a worker died, or at its end a machine
+        try:
             yield workers or int(ray.cluster_resources().get("CPU", 1))
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 @contextlib.contextmanager
