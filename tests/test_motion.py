@@ -194,21 +194,28 @@ def long_clip():
 
 
 def test_motion_is_told_part_after_part_and_the_same(long_clip, monkeypatch):
-    taken, ready = [], []
+    taken, ready, parts = [], [], []
     for part in motion_in_parts((taken.append(face) or face for face in long_clip), FPS):
         ready.append((len(taken), len(part)))
-    whole = motion_of(long_clip, FPS)
-    assert [length for _, length in ready] == [243, 100, 100, 100, 57]
-    assert [taken for taken, _ in ready] == [279, 379, 479, 579, 600]
-    assert len(whole) == 600
-    assert whole.filled == 39
+        parts.append(part)
+    assert ready == [(279, 243), (379, 100), (479, 100), (579, 100), (600, 57)]
+    told = Motion.joined(parts)
+    assert told.filled == 39
     monkeypatch.setattr(motions, "PART_SECONDS", 1000)
-    assert np.allclose(motion_of(long_clip, FPS).values, whole.values, atol=1e-6)
+    assert np.allclose(Motion.joined(motion_in_parts(long_clip, FPS)).values, told.values, atol=1e-6)
 
 
 def test_the_end_of_a_clip_does_not_change_its_beginning(long_clip):
-    whole, most = motion_of(long_clip, FPS), motion_of(long_clip[:450], FPS)
+    whole, most = (Motion.joined(motion_in_parts(meshes, FPS)) for meshes in (long_clip, long_clip[:450]))
     assert np.array_equal(whole.values[:400], most.values[:400])
+
+
+def test_who_can_wait_learns_what_is_usual_from_all_of_a_clip():
+    grinning = tracked(acted(600, mouthSmileLeft=(np.arange(600) < 400) * 0.8, jawOpen=(np.arange(600) < 400) * 0.3))
+    in_time = Motion.joined(motion_in_parts(grinning, FPS)).column("mouthSmileLeft")
+    whole = motion_of(grinning, FPS).column("mouthSmileLeft")
+    assert in_time[:390].max() < 0.1
+    assert whole[:390].min() > 0.5
 
 
 def test_looking_a_frame_ahead_changes_nothing():

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 SMOOTHING = 0.7  # frames, standard deviation of a centred Gaussian: it steadies without delay
 REACH = 3  # frames to each side that it sees
-USUAL_SECONDS = 10.0  # of a face, from a clip's beginning, tell what is usual for the person
+USUAL_SECONDS = 10.0  # of a face tell what is usual for the person, where one cannot wait for more
 PART_SECONDS = 4.0  # of a clip whose motion is known together
 BLINK_SECONDS = 0.5  # across which the gaze is carried, usually
 
@@ -118,27 +119,32 @@ def measure_motion(
 ) -> Motion:
     """Coefficients of the face in RGB frames (h, w, 3), relative to the person's own neutral face and usual pose.
 
-    What is usual is learned from the first ten seconds in which a face is seen. `progress` is told the number of frames
-    measured so far. Frames without a face are filled from their neighbours and counted; InputError where no frame shows
-    one.
+    `progress` is told the number of frames measured so far. Frames without a face are filled from their neighbours and
+    counted; InputError where no frame shows one.
     """
-    return Motion.joined(motion_in_parts(track(frames, progress), fps, name))
+    return motion_of(track(frames, progress), fps, name)
 
 
-def motion_of(meshes: np.ndarray, fps: float, name: str = "the driving clip") -> Motion:
-    """`measure_motion` of a clip whose faces are tracked already: meshes (t, 478, 3) px, NaN where there is no face."""
-    return Motion.joined(motion_in_parts(meshes, fps, name))
+def motion_of(meshes: Iterable[np.ndarray], fps: float, name: str = "the driving clip") -> Motion:
+    """`measure_motion` of a clip whose faces are tracked already: meshes (478, 3) px, NaN where there is no face."""
+    return Motion.joined(motion_in_parts(meshes, fps, name, usual_seconds=inf))
 
 
-def motion_in_parts(meshes: Iterable[np.ndarray], fps: float, name: str = "the driving clip") -> Iterator[Motion]:
+def motion_in_parts(
+    meshes: Iterable[np.ndarray],
+    fps: float,
+    name: str = "the driving clip",
+    usual_seconds: float = USUAL_SECONDS,
+) -> Iterator[Motion]:
     """The motion in meshes (478, 3) px, NaN where there is no face, part after part as soon as nothing can change it.
 
-    The first part comes when it is known what is usual. InputError where no frame shows a face.
+    What is usual for the person is learned from the first `usual_seconds` in which the face is seen, and the first part
+    comes after them. InputError where no frame shows a face.
     """
     clip, usual = _Clip(fps), None
     for mesh in meshes:
         clip.add(mesh)
-        if usual is None and len(clip.seen) >= USUAL_SECONDS * fps:
+        if usual is None and len(clip.seen) >= usual_seconds * fps:
             usual = Usual.of(clip.faces())
         if usual is not None and clip.settled - clip.told >= PART_SECONDS * fps:
             yield clip.part(usual, clip.settled)
