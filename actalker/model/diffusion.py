@@ -115,8 +115,11 @@ class Call:
 
 
 def in_calls(windows: Sequence[Window], length: int) -> list[Call]:
-    """All windows of a short clip together; those of a longer one one by one, so that its beginning is soon there."""
-    groups = [windows] if len(windows) <= WINDOWS_AT_ONCE else [[window] for window in windows]
+    """The windows in groups. The first ones of a long clip are on their own, so that its beginning is soon there."""
+    most = WINDOWS_AT_ONCE
+    alone = most if len(windows) > most else 0
+    rest = range(alone, len(windows), most)
+    groups = [*([window] for window in windows[:alone]), *(windows[start : start + most] for start in rest)]
     ends = [*(int(group[0].places[0]) for group in groups[1:]), length]
     places = (torch.stack([window.places for window in group]) for group in groups)
     return [
