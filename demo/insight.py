@@ -43,7 +43,8 @@ def insight_of(measured: Measured, motion: Motion) -> Insight:
     scale = min(1.0, SIDE / max(measured.photo.shape[:2]))
     photo = cv2.resize(measured.photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     mel = measured.speech.mel if measured.speech else np.zeros((0, 80), np.float32)
-    driving = measured.driving
+    watched = measured.watched.so_far() if measured.watched else []  # not all of it where the video was cancelled
+    driving = Motion.joined(watched) if watched else None
     return Insight(
         photo=photo,
         mesh=(measured.face.points[:, :2] * scale).astype(np.float32),

@@ -12,9 +12,10 @@ import numpy as np
 from actalker.compare import compare
 from actalker.errors import InputError
 from actalker.pipelines import Progress, Request
+from actalker.pipelines.ahead import Errands
 from actalker.pipelines.rendering import marks_of
 from actalker.pipelines.request import silent
-from actalker.pipelines.stages import Measured, Senses
+from actalker.pipelines.stages import Measured, Senses, to_the_end
 from actalker.saving import replacing
 from actalker.signals import media
 from actalker.signals.motion import Motion
@@ -50,8 +51,8 @@ def make_video(request: Request) -> Work[Result]:
         out, motion, seen = (job.folder / name for name in ("talking.mp4", "motion.npz", "seen.npz"))
         asked, measured = _at_home(request, job), []
 
-        def measure(one: Request, progress: Progress) -> Measured:
-            measured.append(job.measure(_where_known(one, request), progress))
+        def measure(one: Request, errands: Errands) -> Measured:
+            measured.append(job.measure(_where_known(one, request), errands))
             return measured[-1]
 
         info = pipeline(asked, out, job.report, motion, measure, chunk=job.play)
@@ -69,11 +70,11 @@ class Stills(Senses):
 
     def __init__(self) -> None:
         super().__init__(most=1)
-        self.measure = self.measured = None
+        self.job = self.measured = None
 
-    def __call__(self, request: Request, progress: Progress = silent) -> Measured:
+    def __call__(self, request: Request, _progress: Progress = silent) -> Measured:
         """The measured request."""
-        self.measured = self.measure(request, progress)
+        self.measured = to_the_end(self.job.measure, request, self.job.report)
         return self.measured
 
 
@@ -81,7 +82,7 @@ def make_still(request: Request, at: float, stills: Stills) -> Work[np.ndarray]:
     """One frame of a request as its video has it, `stills` being shared by all stills of a visitor."""
 
     def work(pipeline: Callable, job: Job) -> np.ndarray:
-        stills.measure = lambda one, _: job.measure(one, job.report)
+        stills.job = job
         frame = pipeline.still(request, at, stills)
         side = marks_of(_as_hosted(request, job), stills.measured).label
         return media.labelled(frame, side) if side else frame

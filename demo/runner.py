@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import TypeVar
 from actalker import pipelines
 from actalker.errors import InputError
 from actalker.memory import give_back
+from actalker.pipelines.ahead import Errands
 from actalker.pipelines.check import Findings, look
 from actalker.pipelines.stages import Measured, Senses
 from demo.cards import lent
@@ -56,52 +57,43 @@ class Update:
 
 
 class Ears:
-    """What measures every file once, for all visitors, one thread at a time.
+    """What measures every file once, for all visitors.
 
-    Files may be measured ahead, before their visitor asks for a video; that gives way to what others are waiting for.
+    Files may be measured ahead, before their visitor asks for a video. That gives way to what others are waiting for; a
+    video of the same files follows it.
     """
 
     def __init__(self) -> None:
         self._senses = Senses(MEASURED)
-        self._lock = threading.Lock()
         self._ahead: tuple[str, threading.Event] = "", threading.Event()
 
-    def measure(self, request: pipelines.Request, progress: pipelines.Progress, visitor: str) -> Measured:
-        """Measure a request's files. `progress` is called while this waits, so that it can end the wait."""
-        with self._turn(visitor, lambda: progress("measuring", 0.0)):
-            return self._senses(request, progress)
+    def measure(self, request: pipelines.Request, errands: Errands, visitor: str) -> Measured:
+        """Begin to measure a request's files, see `Senses.begin`."""
+        self._give_way(visitor)
+        return self._senses.begin(request, errands)
 
     def look(self, request: pipelines.Request, visitor: str) -> Findings:
         """What is in a request's files and what a run will take, as far as can be told at once."""
-        with self._turn(visitor, lambda: None):
-            return look(request, self._senses)
+        self._give_way(visitor)
+        return look(request, self._senses)
 
     def measure_ahead(self, request: pipelines.Request, visitor: str, left: threading.Event) -> None:
-        """Measure a request's files now, unless the visitor has `left` or another needs the turn."""
+        """Measure a request's files now, unless the visitor has `left` or somebody else waits for theirs."""
 
-        def wanted(_stage: str = "", _done: float = 0.0) -> None:
+        def wanted(_stage: str, _done: float) -> None:
             if left.is_set():
                 raise pipelines.Cancelled
 
-        with suppress(InputError, pipelines.Cancelled), self._turn(visitor, wanted):
-            self._ahead = visitor, left
-            try:
-                self._senses(request.checked(), wanted)
-            finally:
-                self._ahead = "", threading.Event()
+        self._ahead = visitor, left
+        with suppress(InputError, pipelines.Cancelled):
+            self._senses(request.checked(), wanted)
+        self._ahead = "", threading.Event()
 
-    @contextmanager
-    def _turn(self, visitor: str, wait: Callable[[], None]) -> Iterator[None]:
-        """One at a time. What is measured ahead for somebody else is given up."""
-        while not self._lock.acquire(timeout=TICK / 5):
-            whose, stop = self._ahead
-            if whose != visitor:
-                stop.set()
-            wait()
-        try:
-            yield
-        finally:
-            self._lock.release()
+    def _give_way(self, visitor: str) -> None:
+        """Leave what is measured ahead for somebody else."""
+        whose, left = self._ahead
+        if whose != visitor:
+            left.set()
 
 
 @dataclass(eq=False)
@@ -113,7 +105,7 @@ class Job:
 
     work: "Work"
     folder: Path
-    measure: Callable[[pipelines.Request, pipelines.Progress], Measured]
+    measure: Callable[[pipelines.Request, Errands], Measured]
     label: bool | None = True
     stop: threading.Event = field(default_factory=threading.Event)
     abandoned: threading.Event = field(default_factory=threading.Event)
@@ -318,8 +310,8 @@ class Runner:
     def _job(self, work: Work, visitor: str, seconds: float | None = None) -> Job:
         folder = self.folder(visitor) / secrets.token_hex(16)
 
-        def measure(request: pipelines.Request, progress: pipelines.Progress) -> Measured:
-            return self._ears.measure(request, progress, visitor)
+        def measure(request: pipelines.Request, errands: Errands) -> Measured:
+            return self._ears.measure(request, errands, visitor)
 
         return Job(work, folder, measure, LABELS[self.label], seconds=seconds or LONGEST_JOB)
 

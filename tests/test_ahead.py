@@ -85,6 +85,37 @@ def test_a_reader_gets_what_was_made_before_the_fault():
                 next(reader)
 
 
+def test_a_stream_is_made_for_as_long_as_somebody_follows():
+    told, left = [], Event()
+
+    def one(_stage, done):
+        told.append(("one", done))
+
+    def two(_stage, done):
+        told.append(("two", done))
+        if left.is_set():
+            raise Cancelled
+
+    def things():
+        for done in (0.1, 0.2, 0.3, 0.4, 0.5):
+            stream.told("measuring", done)
+            yield done
+            if done == 0.1:
+                assert stream.follow(two)
+            if done == 0.2:
+                left.set()
+
+    stream = Stream(one)
+    stream.fill(things())
+    assert list(stream) == [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert [done for who, done in told if who == "one"] == [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert [done for who, done in told if who == "two"] == [0.2, 0.3]
+
+    stream = Stream(two)
+    stream.fill(things())
+    assert (stream.so_far(), stream.broken, stream.follow(one)) == ([], True, False)
+
+
 def test_progress_hears_of_the_stage_that_is_furthest():
     heard = []
     with Errands(lambda *told: heard.append(told)) as errands:

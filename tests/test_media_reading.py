@@ -133,6 +133,24 @@ def test_probing_tells_size_rate_length_and_sound(clip):
     assert media.probe_video(clip) == media.VideoInfo(96, 64, Fraction(25), 2.0, True)
 
 
+STEADY, CHANGING = (
+    [Fraction(i, 25) for i in range(30)],
+    [*(Fraction(i, 30) for i in range(15)), Fraction(1), Fraction(2)],
+)
+LATE = [3 + time for time in STEADY]
+
+
+@pytest.mark.parametrize("name", ["clip.mkv", "clip.mp4", "clip.mov", "clip.avi", "clip.ts"])
+@pytest.mark.parametrize("times", [STEADY, CHANGING, LATE], ids=["steady", "changing", "late"])
+def test_the_length_told_is_that_of_the_frames(tmp_path, name, times):
+    """Containers claim other lengths: from zero to the last frame's beginning, say."""
+    if name == "clip.avi":  # has no times
+        times = STEADY
+    write_frames(tmp_path / name, moving(len(times)), times)
+    info = media.probe_video(tmp_path / name)
+    assert round(info.seconds * info.fps) == len(list(media.read_video(tmp_path / name, float(info.fps))))
+
+
 @pytest.mark.parametrize(("fps", "count"), [(25, 50), (50, 100), (12.5, 25), (30, 60), (30000 / 1001, 60)])
 def test_any_rate_can_be_had(clip, fps, count):
     read = levels(media.read_video(clip, fps=fps))

@@ -55,10 +55,14 @@ def test_smoothing_looks_no_further_than_a_third_of_a_second(voice):
 
     model = acoustic_model()
     (scores,) = model.scores(phones._dynamics(phones._cepstra(voice[:48000])))
-    (likely,) = phones._likely([scores], [])
-    whole, cut = (np.concatenate([*phones._smoothed([part], model)]) for part in (likely, likely[:200]))
-    in_pieces = phones._smoothed([likely[:7], likely[7:200], likely[200:]], model)
-    assert np.array_equal(np.concatenate([*in_pieces]), whole)
+    likely = phones._likely(scores)
+
+    def smoothed(*pieces):
+        smoother = phones._Smoother(model)
+        return np.concatenate([*map(smoother.add, pieces), smoother.rest()])
+
+    whole, cut = smoothed(likely), smoothed(likely[:200])
+    assert np.array_equal(smoothed(likely[:7], likely[7:200], likely[200:]), whole)
     reach = phones.LAG + phones.BLOCK
     assert np.array_equal(whole[: 200 - reach], cut[: 200 - reach])
     assert not np.array_equal(whole[:200], cut)

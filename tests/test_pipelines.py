@@ -17,6 +17,7 @@ from actalker.errors import InputError
 from actalker.pipelines import Cancelled, Request, denoising
 from actalker.pipelines.recipe import read_recipe
 from actalker.signals import media
+from actalker.signals.audio import Speech, joined
 from actalker.signals.motion import Motion
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -234,13 +235,22 @@ def test_settings_are_checked(short):
 
 
 def test_speech_in_pieces_is_speech_as_a_whole(monkeypatch):
-    network = pipelines.load().network
-    features = torch.randn(4 * 130, 113, generator=torch.Generator().manual_seed(0))
+    network, noise = pipelines.load().network, np.random.default_rng(0)
+    mel, evidence = (noise.normal(size=(4 * 130 - 6, width)).astype(np.float32) for width in (80, 32))
+    features = np.pad(joined(mel, evidence), ((0, 6), (0, 0)), mode="edge")
+
+    def tokens(*asked):
+        speech = denoising._Heard(network, Speech(noise, mel), iter(np.array_split(evidence, 7)), 130)
+        for count in asked:
+            speech.reach(count)
+        return speech.tokens
+
     with torch.inference_mode():
-        whole = network.speech(features[None])[0]
+        whole = network.speech(torch.from_numpy(features)[None])[0]
+        assert torch.allclose(tokens(130), whole, atol=1e-5)
         monkeypatch.setattr(denoising, "HEARD_AT_ONCE", 40)
-        pieces = denoising._speech_tokens(network, features)
+        assert torch.allclose(tokens(130), whole, atol=1e-5)
+        assert torch.equal(tokens(13, 90, 130), tokens(130))
+        assert not tokens(30)[:, 40:].any()
         monkeypatch.setattr(denoising, "REACH", 8)
-        short_sighted = denoising._speech_tokens(network, features)
-    assert torch.allclose(pieces, whole, atol=1e-5)
-    assert not torch.allclose(short_sighted, whole, atol=1e-3)
+        assert not torch.allclose(tokens(130), whole, atol=1e-3)

@@ -1,5 +1,6 @@
-"""A clip is denoised and rendered while the rest of it is still watched, and the result is the same."""
+"""Speech and clip are denoised and rendered while the rest of them is still measured, and the result is the same."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
@@ -20,6 +21,7 @@ from actalker.signals.audio import hear
 from actalker.signals.face import Face
 from actalker.signals.mesh import canonical_face
 from actalker.signals.motion import Motion
+from actalker.signals.phones import evidence_in_parts
 
 ASSETS = Path(__file__).parents[1] / "assets"
 SECONDS = 20
@@ -32,7 +34,9 @@ def pipeline():
 
 @pytest.fixture(scope="module")
 def speech():
-    return hear(np.resize(media.read_audio(ASSETS / "speech/welcome.wav"), SECONDS * 16000))
+    """A voice, and all that is heard in it."""
+    spoken = hear(np.resize(media.read_audio(ASSETS / "speech/welcome.wav"), SECONDS * 16000))
+    return spoken, Stream.of(*evidence_in_parts(spoken.samples))
 
 
 def watched(seconds, fps=30.0):
@@ -48,19 +52,19 @@ def asked(preset, **settings):
 
 def measured(preset, clip, speech):
     opened = {"audio": preset != "video", "video": preset != "voice"}
-    return Measured(
-        np.zeros((1, 1, 3), np.uint8), Face.of(canonical_face()), 1, {}, opened,
-        speech if opened["audio"] else None, clip, float(SECONDS),
-    )  # fmt: skip
+    spoken, heard = speech if opened["audio"] else (None, None)
+    nothing, face = np.zeros((1, 1, 3), np.uint8), Face.of(canonical_face())
+    return Measured(nothing, face, 1, {}, opened, spoken, heard, clip, float(SECONDS))
 
 
 @pytest.mark.parametrize(
     ("preset", "length", "fps"), [("joint", 22, 25), ("video", 20, 25), ("joint", 9, 25), ("joint", 22, 24)]
 )
-def test_a_clip_in_parts_moves_the_face_as_the_whole_clip_does(pipeline, speech, preset, length, fps):
+def test_parts_move_the_face_as_the_whole_does(pipeline, speech, preset, length, fps):
     request, parts = asked(preset, fps=Fraction(fps)), watched(length)
     performed = list(denoise_in_parts(pipeline.network, request, measured(preset, Stream.of(*parts), speech)))
-    one = pipeline.denoise(request, measured(preset, Stream.of(Motion.joined(parts)), speech))
+    heard = speech[0], Stream.of(np.concatenate(list(speech[1])))
+    one = pipeline.denoise(request, measured(preset, Stream.of(Motion.joined(parts)), heard))
     assert len(performed) > 3
     several = Performance.joined(performed)
     assert len(several.motion) == SECONDS * fps
@@ -70,21 +74,30 @@ def test_a_clip_in_parts_moves_the_face_as_the_whole_clip_does(pipeline, speech,
     assert several.motion.filled == len(parts)
 
 
-def test_the_beginning_comes_before_the_clip_is_watched_to_its_end(pipeline, speech):
-    taken, parts = [], watched(22)
+class Making:
+    """A stream whose parts are made when they are taken."""
 
-    class Watching:
-        def __iter__(self):
-            return (taken.append(part) or part for part in parts)
+    def __init__(self, parts):
+        self.parts, self.taken = list(parts), []
 
-        def so_far(self):
-            return taken
+    def __iter__(self):
+        return (self.taken.append(part) or part for part in self.parts)
 
-    performed = denoise_in_parts(pipeline.network, asked("joint"), measured("joint", Watching(), speech))
+    def so_far(self):
+        return self.taken
+
+
+@pytest.mark.parametrize("preset", ["voice", "video", "joint"])
+def test_the_beginning_comes_before_all_is_measured(pipeline, speech, preset):
+    clip, heard = Making(watched(22)), Making(speech[1])
+    performed = denoise_in_parts(pipeline.network, asked(preset), measured(preset, clip, (speech[0], heard)))
     next(performed)
-    assert len(taken) < len(parts) - 2
+    for stream, used in ((heard, preset != "video"), (clip, preset != "voice")):
+        assert (len(stream.taken) > 0) == used
+        assert len(stream.taken) < len(stream.parts) - 1
     list(performed)
-    assert len(taken) == len(parts)
+    assert preset == "voice" or len(clip.taken) == len(clip.parts)
+    assert preset == "video" or len(heard.taken) == len(heard.parts)
 
 
 def test_a_clip_that_breaks_off_ends_the_performance_with_its_sentence(pipeline, speech):
@@ -105,14 +118,20 @@ def test_measuring_first_or_meanwhile_makes_the_same_video(pipeline, tmp_path):
     speech = write_sound(tmp_path / "speech.wav", samples[None, 8000:30000], 16000)
     request = Request(ASSETS / "faces/astronaut.jpg", speech, ASSETS / "drivers/curious.mp4", size=128, steps=1)
     pipeline(request, tmp_path / "meanwhile.mp4")
-    pipeline(request, tmp_path / "first.mp4", measure=stages.measure)
+    pipeline(request, tmp_path / "first.mp4", measure=lambda one, _: stages.measure(one))
     assert unsigned(tmp_path / "meanwhile.mp4") == unsigned(tmp_path / "first.mp4")
 
 
-def test_a_clip_that_breaks_off_leaves_nothing(pipeline, tmp_path, monkeypatch):
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_clip_that_breaks_off_leaves_nothing(pipeline, tmp_path, monkeypatch, alone):
+    """It is rendered before it breaks off, also where its own length decides how long the result is."""
     samples = np.resize(media.read_audio(ASSETS / "speech/welcome.wav"), 20 * 16000)
     speech = write_sound(tmp_path / "speech.wav", samples[None], 16000)
-    request = Request(ASSETS / "faces/astronaut.jpg", speech, ASSETS / "drivers/curious.mp4", size=128, steps=1)
+    clip = ASSETS / "drivers/curious.mp4"
+    preset = PRESETS["video" if alone else "joint"]
+    request = Request(ASSETS / "faces/astronaut.jpg", speech, clip, regions=preset, size=128, steps=1)
+    info = replace(media.probe_video(clip), seconds=20.0)
+    monkeypatch.setattr(media, "probe_video", lambda _: info)
     rendering = Event()
 
     def breaking(*_):

@@ -78,7 +78,7 @@ class Renderer:
     def _made(self, job: Job, request: Request, video: Path) -> dict:
         out = self._setting.out
         refuse_to_overwrite(request, out / f"{job.name}.mp4", out / f"{job.name}.json")
-        facts = self._pipeline(request, video, measure=self._senses)
+        facts = self._pipeline(request, video, measure=self._senses.begin)
         found = {name: facts[name] for name in KEPT if name in facts}
         scores = self._score(video) if self._score else {}
         return {"out": f"{job.name}.mp4", "recipe": f"{job.name}.json", **found, **scores, "worker": self._worker}

@@ -121,7 +121,7 @@ def _render(name: str, request: Request, folder: Path, progress: Progress, pipel
     video, motion = folder / f"{name}.mp4", folder / f"{name}.npz"
     plain = folder / f"{name}.plain.mp4"
     facts = pipeline(
-        request, video, lambda stage, done: progress(f"{name}: {stage}", done), motion, senses, plain=plain
+        request, video, lambda stage, done: progress(f"{name}: {stage}", done), motion, senses.begin, plain=plain
     )
     progress(f"{name}: watching", 0.0)
     seen = watch(plain)

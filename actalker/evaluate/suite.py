@@ -196,7 +196,7 @@ class _Renders:
         self._made += 1
         video, motion = self._video_of(name), self._folder / f"{name}.npz"
         request = Request(photo, speech, driving, regions=regions, label=False)
-        self._pipeline(request, video, motion_out=motion, measure=self._senses)
+        self._pipeline(request, video, motion_out=motion, measure=self._senses.begin)
         return at_25_fps(Motion.load(motion)), watch(video)
 
     def _pixels(self, name: str, seen: Watched, other: str, other_seen: Watched) -> dict[str, float]:

@@ -55,12 +55,16 @@ def in_order(work: Callable[[S], T], things: Iterable[S], threads: int | None = 
 
 
 class Stream(Generic[T]):
-    """Things that one thread makes, for any number of readers: each gets all of them in order, as they are made."""
+    """Things that one thread makes, for any number of readers: each gets all of them in order, as they are made.
 
-    def __init__(self) -> None:
+    They are made for as long as somebody follows, that is, takes calls of progress without raising Cancelled.
+    """
+
+    def __init__(self, *followers: Progress) -> None:
         self._made: list[T] = []
         self._ended, self._fault = False, None
         self._news = Condition()
+        self._followers = list(followers)
 
     @classmethod
     def of(cls, *things: T) -> "Stream[T]":
@@ -77,8 +81,31 @@ class Stream(Generic[T]):
         except BaseException as fault:  # noqa: BLE001 - raised where it is read
             self._fault = fault
         with self._news:
-            self._ended = True
+            self._ended, self._followers = True, []
             self._news.notify_all()
+
+    @property
+    def broken(self) -> bool:
+        """Whether it broke off, or is about to as nobody follows any more."""
+        return self._fault is not None
+
+    def follow(self, progress: Progress) -> bool:
+        """Be told how far it is, from now on. False where it is broken."""
+        with self._news:
+            if not self.broken and not self._ended:
+                self._followers.append(progress)
+            return not self.broken
+
+    def told(self, stage: str, done: float) -> None:
+        """The progress callback for whoever makes it. Raises Cancelled once nobody follows."""
+        with self._news:
+            followers = list(self._followers)
+        left = [follower for follower in followers if not _takes(follower, stage, done)]
+        with self._news:
+            self._followers = [follower for follower in self._followers if follower not in left]
+            if not self._followers:
+                self._fault = Cancelled()
+                raise self._fault
 
     def reaches(self, number: int, timeout: float | None = None) -> bool:
         """Wait until thing `number` is made or nothing more comes, but no longer than `timeout` seconds."""
@@ -103,6 +130,15 @@ class Stream(Generic[T]):
         with self._news:
             self._made.append(thing)
             self._news.notify_all()
+
+
+def _takes(progress: Progress, stage: str, done: float) -> bool:
+    """Whether a progress callback takes a call."""
+    try:
+        progress(stage, done)
+    except Cancelled:
+        return False
+    return True
 
 
 class Errands:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,15 +25,19 @@ from actalker.model.motion_net import MotionDenoiser
 from actalker.pipelines.directing import Direction, direct, offset
 from actalker.pipelines.request import Progress, Request, silent
 from actalker.pipelines.stages import Measured, frame_count
+from actalker.signals.audio import Speech, joined
 from actalker.signals.face import Face
 from actalker.signals.mesh import canonical_face
 from actalker.signals.motion import Motion, between, resampled_at
+from actalker.signals.phones import CHANNELS
 from actalker.signals.rig import in_face_units
+
+T = TypeVar("T")
 
 # Pairs of mesh points whose distances describe a neutral face: height, width, mouth, lips, chin, eye, lids, brows.
 SHAPE_PAIRS = np.array([(10, 152), (234, 454), (61, 291), (0, 17), (1, 152), (33, 133), (159, 145), (70, 300)])
 SHAPE_SPREAD = 0.15  # of the logarithm of such a distance among people
-HEARD_AT_ONCE = 500  # frames whose speech is encoded together, so that long recordings need no more memory
+HEARD_AT_ONCE = 125  # frames whose speech is encoded together, so that the first ones are soon there
 REACH = 25  # frames to each side that a token of speech is made from, at most
 WAKING_SECONDS = 0.3  # in which lids that follow the voice begin to: its blinks are free, and none opens a video
 LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
@@ -74,11 +78,12 @@ def denoise_in_parts(
     request: Request,
     measured: Measured,
     progress: Progress = silent,
-    waiting: Callable[[Iterable[Motion]], Iterable[Motion]] = iter,
+    waiting: Callable[[Iterable[T]], Iterable[T]] = iter,
 ) -> Iterator[Performance]:
-    """`denoise` part after part, each as soon as it is finished, of a clip that may still be watched.
+    """`denoise` part after part, each as soon as it is finished, of speech and clip that may still be measured.
 
-    The last part comes when the whole clip is watched. `waiting` may look on while its motion is waited for.
+    The last part comes when the whole clip is watched. `waiting` may look on while parts of speech and clip are waited
+    for.
     """
     with _one_thread():
         yield from _in_parts(network, request, measured, progress, waiting)
@@ -101,20 +106,21 @@ def _in_parts(
     request: Request,
     measured: Measured,
     progress: Progress,
-    waiting: Callable[[Iterable[Motion]], Iterable[Motion]],
+    waiting: Callable[[Iterable[T]], Iterable[T]],
 ) -> Iterator[Performance]:
     own_frames, frames = (frame_count(measured.seconds, Fraction(fps)) for fps in (network.config.fps, request.fps))
     direction = direct(request, frames, request.fps)
     seal = _seal(request, measured, direction)
     calls = in_calls(fading_windows(own_frames, network.config.window, network.config.overlap), own_frames)
-    signals = _Signals(network, measured, own_frames, waiting)
-    conditions = []
-    for regions in direction.maps:
-        progress("denoising", 0.0)
-        conditions.append(_condition(network, regions, measured, signals, own_frames))
+    signals: dict[str, _Heard | _Watched] = {}
+    if measured.gates["audio"]:
+        signals["audio"] = _Heard(network, measured.speech, waiting(measured.listened), own_frames)
+    if measured.gates["video"]:
+        signals["video"] = _Watched(network, waiting(measured.watched), own_frames)
+    conditions = [_condition(network, regions, measured, signals, own_frames) for regions in direction.maps]
     each = len(calls) * request.steps * (1 if request.guidance == 1 else 2)
     count = _Count(network, each * sum(map(bool, conditions)), progress)
-    takes = [one and _take(network, count, request, one, calls, signals.watch) for one in conditions]
+    takes = [one and _take(network, count, request, one, calls, signals) for one in conditions]
     made = np.zeros((len(takes), own_frames, len(COEFFICIENTS)), np.float32)
     at = resampled_at(frames, network.config.fps / float(request.fps))
     known = done = told = filled = 0
@@ -123,8 +129,8 @@ def _in_parts(
             if take:
                 values[known : call.done] = next(take)
         known, last = call.done, call is calls[-1]
-        if last:
-            signals.watch_on()
+        if last and "video" in signals:
+            signals["video"].reach_the_end()
         # A frame at another rate is there when both of those that it lies between are.
         end = frames if last else int(np.searchsorted(np.ceil(at), known))
         part = slice(done, end)
@@ -161,7 +167,7 @@ def _take(
     request: Request,
     conditions: Conditions,
     calls: Sequence[Call],
-    watch: Callable[[int], None],
+    signals: Mapping[str, "_Heard | _Watched"],
 ) -> Iterator[np.ndarray]:
     """Coefficients (n, k) float32 sampled for one map from the request's seed, the same noise for every map."""
     frames = len(next(iter(conditions.masks.values())))
@@ -169,78 +175,95 @@ def _take(
     noise = torch.randn(1, frames, len(COEFFICIENTS), generator=torch.Generator().manual_seed(request.seed))
     one = guided(precondition(call), network.forget, sampling.guidance)
     strengths = _strengths(request, conditions, network.config.fps)
-    known = watch if "video" in conditions.masks else lambda _: None
+
+    def known(count: int) -> None:
+        for name in conditions.masks.keys() & signals.keys():
+            signals[name].reach(count)
+
     parts = sample_in_parts(one, conditions, noise, sigmas(sampling), belonging(sampling.settled), calls, known)
     for places, values in parts:
         yield (network.unwhiten(values)[0] * strengths[places]).numpy()
 
 
 def _condition(
-    network: MotionDenoiser, regions: Mapping[str, str], measured: Measured, signals: "_Signals", frames: int
+    network: MotionDenoiser,
+    regions: Mapping[str, str],
+    measured: Measured,
+    signals: Mapping[str, "_Heard | _Watched"],
+    frames: int,
 ) -> Conditions | None:
     """The open gates' signals as tokens, and None where all are closed: a closed gate's encoder is not run."""
     masks = {name: mask for name, mask in region_masks(regions, frames).items() if measured.gates[name]}
     if not masks:
         return None
-    speech = signals.speech if "audio" in masks else None
     shape = torch.from_numpy(face_shape(measured.face))[None]
-    return network.condition(shape, masks, speech, signals.motion if "video" in masks else None)
+    speech, driving = (signals[name].tokens if name in masks else None for name in ("audio", "video"))
+    return network.condition(shape, masks, speech, driving)
 
 
-class _Signals:
-    """Speech and clip as tokens (1, t, ...), the clip's as far as it is watched."""
+class _Heard:
+    """Speech as `tokens` (1, t, c), made as far as `reach` was asked to."""
 
-    def __init__(self, network: MotionDenoiser, measured: Measured, frames: int, waiting: Callable):
-        self._network, self._measured, self._frames = network, measured, frames
-        self._parts = iter(waiting(measured.watched or ()))
+    def __init__(self, network: MotionDenoiser, speech: Speech, parts: Iterable[np.ndarray], frames: int):
+        self._network, self._mel, self._parts = network, speech.mel, iter(parts)
+        self._evidence, self._first = np.empty((0, CHANNELS), np.float32), 0  # rows of it from the first that is needed
+        self._done = 0
+        self.tokens = torch.zeros(1, frames, network.config.control.condition)
+
+    def reach(self, count: int) -> None:
+        """Wait until the speech is heard as far as `count` frames need it."""
+        frames = self.tokens.shape[1]
+        while self._done < count:
+            new = slice(self._done, min(self._done + HEARD_AT_ONCE, frames))
+            first = max(0, new.start - REACH)
+            heard = self._features(first, min(new.stop + REACH, frames))
+            tokens = self._network.speech(torch.from_numpy(heard)[None])[0]
+            self.tokens[:, new] = tokens[:, new.start - first : new.stop - first]
+            self._done = new.stop
+
+    def _features(self, first: int, last: int) -> np.ndarray:
+        """All that is heard from one frame to another (4n, f), the last row repeated where the recording is shorter."""
+        rows = np.minimum(np.arange(MEL_PER_FRAME * first, MEL_PER_FRAME * last), len(self._mel) - 1)
+        kept = [self._evidence[rows[0] - self._first :]]
+        while rows[0] + sum(map(len, kept)) <= rows[-1]:
+            kept.append(next(self._parts))
+        self._evidence, self._first = np.concatenate(kept), rows[0]
+        return joined(self._mel[rows], self._evidence[rows - self._first])
+
+
+class _Watched:
+    """A clip as `tokens` (1, t, regions, c), made as far as `reach` was asked to."""
+
+    def __init__(self, network: MotionDenoiser, parts: Iterable[Motion], frames: int):
+        self._network, self._parts, self._frames = network, iter(parts), frames
         self._seen: list[Motion] = []
-        self._watched = 0
+        self._done = 0
+        self.tokens = torch.zeros(1, frames, len(REGIONS), network.config.control.condition)
 
-    @cached_property
-    def speech(self) -> torch.Tensor:
-        """(1, t, c)."""
-        features = _fitted(self._measured.speech.features, MEL_PER_FRAME * self._frames)
-        return _speech_tokens(self._network, torch.from_numpy(features))
-
-    @cached_property
-    def motion(self) -> torch.Tensor:
-        """(1, t, regions, c), to be filled by `watch`."""
-        return torch.zeros(1, self._frames, len(REGIONS), self._network.config.control.condition)
-
-    def watch(self, count: int) -> None:
+    def reach(self, count: int) -> None:
         """Wait until the clip is watched as far as `count` frames at the network's rate need it."""
-        new = slice(self._watched, count)
+        new = slice(self._done, count)
         if new.start < new.stop:
-            self.motion[:, new] = self._network.watch(torch.from_numpy(self._driving(new))[None])
-            self._watched = count
+            self.tokens[:, new] = self._network.watch(torch.from_numpy(self._driving(new))[None])
+            self._done = count
 
-    def watch_on(self) -> None:
+    def reach_the_end(self) -> None:
         """Wait until all of the clip is watched."""
         self._seen.extend(self._parts)
 
     def _driving(self, new: slice) -> np.ndarray:
         """Coefficients (n, k) of the clip, which goes there and back again where it is shorter than the result."""
         fps, whole = float(self._network.config.fps), False
-        while not (whole or self._reaches(new.stop, fps)):
+        while not (whole or self._knows(new.stop, fps)):
             coming = list(islice(self._parts, 1))
             self._seen, whole = self._seen + coming, not coming
         at_rate = Motion.joined(self._seen).resampled(fps)
         return (at_rate.extended(self._frames) if whole else at_rate).values[new]
 
-    def _reaches(self, count: int, fps: float) -> bool:
+    def _knows(self, count: int, fps: float) -> bool:
         """Whether the last of `count` frames lies between two of the clip that are known."""
         known = sum(map(len, self._seen))
         return known > 0 and resampled_at(count, self._seen[0].fps / fps)[-1] + 1 < known
-
-
-def _speech_tokens(network: MotionDenoiser, features: torch.Tensor) -> torch.Tensor:
-    """Features (4t, f) -> (1, t, c), 20 s at a time with all that a token is made from around it."""
-    pieces, frames = [], len(features) // MEL_PER_FRAME
-    for start in range(0, frames, HEARD_AT_ONCE):
-        first, last = max(0, start - REACH), start + HEARD_AT_ONCE + REACH
-        tokens = network.speech(features[None, MEL_PER_FRAME * first : MEL_PER_FRAME * last])[0]
-        pieces.append(tokens[:, start - first : start - first + HEARD_AT_ONCE])
-    return torch.cat(pieces, dim=1)
 
 
 def _strengths(request: Request, conditions: Conditions, fps: float) -> torch.Tensor:
@@ -262,10 +285,3 @@ def face_shape(face: Face) -> np.ndarray:
 
 def _distances(points: np.ndarray) -> np.ndarray:
     return np.linalg.norm(points[SHAPE_PAIRS[:, 0]] - points[SHAPE_PAIRS[:, 1]], axis=1)
-
-
-def _fitted(features: np.ndarray, rows: int) -> np.ndarray:
-    """The first `rows` rows, the last one repeated where the recording is shorter."""
-    if len(features) >= rows:
-        return features[:rows]
-    return np.pad(features, ((0, rows - len(features)), (0, 0)), mode="edge")

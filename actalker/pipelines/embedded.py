@@ -81,7 +81,7 @@ class EmbeddedPipeline:
         out: Path,
         progress: Progress = silent,
         motion_out: Path | None = None,
-        measure: Callable[[Request, Progress], Measured] | None = None,
+        measure: Callable[[Request, Errands], Measured] | None = None,
         chunk: Callable[[Path], None] | None = None,
         chunk_seconds: float = 2.0,
         plain: Path | None = None,
@@ -93,8 +93,8 @@ class EmbeddedPipeline:
         are rendered, those of at least a second are kept as a shorter video, and the facts say "cancelled": true;
         before that, Cancelled is raised and nothing is left. `plain` gets the video without its marks, to be measured.
 
-        Measuring, denoising, rendering and encoding go on side by side. A `measure` of the caller's own, which may know
-        the files already, is over before the rest begins.
+        Measuring, denoising, rendering and encoding go on side by side. `measure` is like `Senses.begin`, and may know
+        the files already.
         """
         watch, out, request = Stopwatch(), Path(out), request.checked()
         recipe = out.with_suffix(".json")
@@ -102,7 +102,7 @@ class EmbeddedPipeline:
         scans: set[str] = set()
         with watch.time("total"), Errands(progress) as errands:
             with watch.time("measure"):
-                measured = measure(request, progress) if measure else Senses().begin(request, errands)
+                measured = (measure or Senses().begin)(request, errands)
                 _settle(measured.seconds)
             listening = errands.begin(lambda: sound_track(request, measured.seconds))
             preparing = errands.begin(lambda: self._portrait(request, measured))

@@ -17,13 +17,14 @@ from actalker.errors import InputError
 from actalker.model.diffusion import Parts
 from actalker.model.masks import Masks
 from actalker.model.video_diffusion import denoise_film, padded
+from actalker.pipelines.ahead import Errands
 from actalker.pipelines.compiling import compile_parts
 from actalker.pipelines.embedded import peak_memory_mb
 from actalker.pipelines.listening import film_of, place_of, see
 from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
 from actalker.pipelines.rendering import marks_of
 from actalker.pipelines.request import Progress, Request, Running, silent
-from actalker.pipelines.stages import Measured, frame_count, measure, sound_track
+from actalker.pipelines.stages import Measured, Senses, frame_count, sound_track, to_the_end
 from actalker.pipelines.vae import SCALE, Vae
 from actalker.scan import recorded
 from actalker.signals import media
@@ -68,14 +69,14 @@ class FullPipeline:
         out: Path,
         progress: Progress = silent,
         motion_out: Path | None = None,
-        measure: Callable[[Request, Progress], Measured] = measure,
+        measure: Callable[[Request, Errands], Measured] | None = None,
     ) -> dict:
         """Render to `out` with a recipe beside it. Returns the facts; raises InputError before any output."""
         started, out, request = time.perf_counter(), Path(out), self._checked(request, motion_out)
         recipe = out.with_suffix(".json")
         refuse_to_overwrite(request, out, recipe)
         progress("measuring", 0.0)
-        measured = measure(request, progress)
+        measured = to_the_end(measure or Senses().begin, request, progress)
         sound = sound_track(request, measured.seconds)
         sizes: list[tuple[int, ...]] = []
 

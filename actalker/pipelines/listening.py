@@ -91,7 +91,7 @@ def _own(request: Request, measured: Measured, frames: int) -> Sights:
     """This program's own measurements."""
     speech = expression = pose = None
     if measured.speech is not None:
-        speech = own_speech(measured.speech.features, frames, float(request.fps))
+        speech = own_speech(measured.features, frames, float(request.fps))
     if measured.driving is not None:
         expression, pose = own_motion(measured.driving, frames, float(request.fps))
     return Sights(torch.from_numpy(face_shape(measured.face)), speech, expression, pose)

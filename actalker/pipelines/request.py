@@ -181,7 +181,7 @@ class Running:
 class Pipeline(Protocol):
     """A tier: renders a request to `out`, with a recipe beside it, and returns the facts of the run.
 
-    `measure` reads and measures the request's media; by default each call does so anew (see stages.Senses). `chunk`
+    `measure` begins to measure the request's media, like `Senses.begin`; by default each call does so anew. `chunk`
     gets playable pieces of the result while it is rendered. `plain` gets the video without its marks, to be measured.
     """
 

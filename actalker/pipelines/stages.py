@@ -4,7 +4,8 @@ import logging
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import starmap
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
@@ -16,9 +17,10 @@ from actalker.errors import InputError
 from actalker.pipelines.ahead import Errands, Stream
 from actalker.pipelines.request import Progress, Request, silent
 from actalker.signals import media
-from actalker.signals.audio import HOP, RATE, Speech, hear, read_speech
+from actalker.signals.audio import HOP, RATE, Speech, hear, joined, read_speech
 from actalker.signals.face import Face, choose_face, find_faces
 from actalker.signals.motion import USUAL_SECONDS, Motion, motion_in_parts, track
+from actalker.signals.phones import evidence_in_parts
 from actalker.signals.regions import from_labels, gates, region_masks
 
 T = TypeVar("T")
@@ -34,7 +36,7 @@ LEVEL_SECONDS = 10.0  # of speech are heard at least, lest a preview be heard at
 class Measured:
     """The request's media as signals. A signal whose gate is closed was never opened.
 
-    The clip may still be watched while the first of its motion is used.
+    Speech and clip may still be listened to and watched while the beginning of them is used.
     """
 
     photo: np.ndarray  # (h, w, 3) uint8 RGB
@@ -43,8 +45,14 @@ class Measured:
     masks: dict[str, np.ndarray]  # region -> (h, w) float32
     gates: dict[str, bool]
     speech: Speech | None
+    listened: Stream[np.ndarray] | None  # the speech's phone evidence (n, 32), part after part
     watched: Stream[Motion] | None  # the clip's motion, part after part
     seconds: float
+
+    @cached_property
+    def features(self) -> np.ndarray:
+        """What is heard in the whole speech, see `audio.joined`: (m, 113), once it is listened to."""
+        return joined(self.speech.mel, np.concatenate(list(self.listened)))
 
     @cached_property
     def driving(self) -> Motion | None:
@@ -66,7 +74,8 @@ class Senses:
     """Measures requests, and every file once: requests that differ in their region maps share what was measured.
 
     It belongs to whoever makes it, keeps the `most` things that were used last, within `room` bytes where that is
-    given, and serves one thread at a time. `identify` tells whether two paths hold the same file.
+    given, and serves any number of threads: one that wants what another is measuring follows that. `identify` tells
+    whether two paths hold the same file.
     """
 
     def __init__(
@@ -74,36 +83,32 @@ class Senses:
     ) -> None:
         self._most, self._room, self._identify = most, room, identify or stamp
         self._lock = Lock()
-        self._kept: dict[tuple, object] = {}  # the one used last comes last
+        self._kept: dict[tuple, Stream] = {}  # the one used last comes last
         self._last: dict[str, tuple[object, object]] = {}
 
     def __call__(self, request: Request, progress: Progress = silent) -> Measured:
         """Read and measure what the open gates need, side by side. Raises InputError for what the user can mend."""
-        with Errands(progress) as errands:
-            measured = self.begin(request, errands)
-            for _ in errands.each(measured.watched) if measured.watched else ():
-                pass
-        progress("measuring", 1.0)
-        return measured
+        return to_the_end(self.begin, request, progress)
 
     def begin(self, request: Request, errands: Errands) -> Measured:
-        """The same, with a clip that is still watched, unless it decides how long the result is."""
+        """The same, with a speech that is still listened to and a clip that is still watched."""
         opened = ever_open(request)
         if not any(opened.values()):
             raise InputError(
                 "No region follows a signal, so nothing would move; let the voice or the clip move a region."
             )
         looking = errands.begin(lambda: self._look(request))
+        probing = errands.begin(lambda: self._probe(request.driving)) if opened["video"] else None
         speech = errands.result(errands.begin(lambda: self.heard(request))) if opened["audio"] else None
-        hearing = errands.begin(lambda: speech and speech.features)
-        watched = errands.stream(self._watch(request, speech, errands.told)) if opened["video"] else None
+        listened = self._listen(request, speech, errands) if speech else None
+        clip = errands.result(probing) if probing else None
+        watched = self._watch(request, clip, speech, errands) if clip else None
         photo, face, count, masks = errands.result(looking)
-        errands.result(hearing)
-        length = speech.seconds if speech else Motion.joined(errands.each(watched)).seconds
+        length = speech.seconds if speech else float(frame_count(clip.seconds, clip.fps) / clip.fps)
         seconds = min(length, request.until or length)
         if not watched:
             errands.tell("measuring", 1.0)
-        return Measured(photo, face, count, masks, opened, speech, watched, seconds)
+        return Measured(photo, face, count, masks, opened, speech, listened, watched, seconds)
 
     def faces(self, photo: Path) -> tuple[np.ndarray, list[Face]]:
         """The picture (h, w, 3) uint8 in a file and the faces in it."""
@@ -120,20 +125,24 @@ class Senses:
         face = choose_face(faces, request.face, request.photo.name)
         return photo, face, len(faces), masks_of(request, face, photo.shape)
 
-    def _watch(self, request: Request, speech: Speech | None, progress: Progress) -> Iterator[Motion]:
+    def _probe(self, path: Path) -> media.VideoInfo:
+        return self._once(path, "probed", lambda: media.probe_video(path))
+
+    def _listen(self, request: Request, speech: Speech, errands: Errands) -> Stream[np.ndarray]:
+        """The speech's phone evidence."""
+        key = self._identify(request.speech), "listened", request.until
+        return self._streamed(key, partial(_listened, speech), errands)
+
+    def _watch(
+        self, request: Request, clip: media.VideoInfo, speech: Speech | None, errands: Errands
+    ) -> Stream[Motion]:
         """The clip's motion, of a long clip only as far as the speech or the preview needs it."""
-        path, whole = request.driving, float(media.probe_video(request.driving).seconds)
-        needed = needed_of_clip(speech.seconds if speech else request.until)
-        limit = needed if needed is not None and needed < whole else None
-        key = (self._identify(path), limit)
-        if (known := self._find(key)) is not None:
-            yield known
-            return
-        parts = []
-        for part in _watched(path, limit, progress):
-            parts.append(part)
-            yield part
-        self._keep(key, Motion.joined(parts))
+        path, needed = request.driving, needed_of_clip(speech.seconds if speech else request.until)
+        limit = needed if needed is not None and needed < clip.seconds else None
+        if limit is None and clip.seconds > LIMITS.clip_seconds + media.LEEWAY:
+            raise media.too_long(path, clip.seconds, LIMITS.clip_seconds)
+        key = self._identify(path), "watched", limit
+        return self._streamed(key, lambda told: _watched(path, clip, limit, told), errands)
 
     def last(self, what: str, key: object, make: Callable[[], T]) -> T:
         """What was made under this name last, if it was for the same key; else it is made anew."""
@@ -142,32 +151,59 @@ class Senses:
         return self._last[what][1]
 
     def _once(self, path: Path, what: object, make: Callable[[], T]) -> T:
-        key = (self._identify(path), what)
-        made = self._find(key)
-        return self._keep(key, make()) if made is None else made
+        """What is made of a file, at once and in this thread if it is not there already."""
+        stream, new = self._kept_or_new((self._identify(path), what), silent)
+        if new:
+            self._fill(stream, starmap(make, [()]))
+        return next(iter(stream))
 
-    def _find(self, key: tuple) -> object | None:
-        """What is kept, which now was used last."""
-        with self._lock:
-            if (made := self._kept.pop(key, None)) is not None:
-                self._kept[key] = made
-        return made
+    def _streamed(self, key: tuple, make: Callable[[Progress], Iterable[T]], errands: Errands) -> Stream[T]:
+        """What is made for these errands, and for all others that want it meanwhile."""
+        stream, new = self._kept_or_new(key, errands.told)
+        if new:
+            errands.begin(lambda: self._fill(stream, make(stream.told)))
+        return stream
 
-    def _keep(self, key: tuple, made: T) -> T:
+    def _kept_or_new(self, key: tuple, progress: Progress) -> tuple[Stream, bool]:
+        """The stream of this name, followed by `progress`, and whether it is new and must be filled."""
         with self._lock:
-            self._kept[key] = made
+            stream = self._kept.pop(key, None)
+            new = stream is None or not stream.follow(progress)
+            if new:
+                stream = Stream(progress)
+            self._kept[key] = stream
+        return stream, new
+
+    def _fill(self, stream: Stream[T], things: Iterable[T]) -> None:
+        stream.fill(things)
+        with self._lock:
+            self._kept = {key: kept for key, kept in self._kept.items() if not (kept is stream and stream.broken)}
             while len(self._kept) > self._most or (len(self._kept) > 1 and self._is_full()):
                 del self._kept[next(iter(self._kept))]
-        return made
 
     def _is_full(self) -> bool:
-        return self._room is not None and weight(list(self._kept.values())) > self._room
+        return self._room is not None and weight(self._kept.values()) > self._room
+
+
+def to_the_end(
+    begin: Callable[[Request, Errands], Measured], request: Request, progress: Progress = silent
+) -> Measured:
+    """A request whose speech and clip are listened to and watched to their end. `begin` is like `Senses.begin`."""
+    with Errands(progress) as errands:
+        measured = begin(request, errands)
+        for stream in filter(None, (measured.listened, measured.watched)):
+            for _ in errands.each(stream):
+                pass
+    progress("measuring", 1.0)
+    return measured
 
 
 def weight(value: object) -> int:
-    """Bytes in the arrays of a value: of an array, a dataclass, or some of them."""
+    """Bytes in the arrays of a value: of an array, a stream, a dataclass, or some of them."""
     if isinstance(value, np.ndarray):
         return value.nbytes
+    if isinstance(value, Stream):
+        return weight(value.so_far())
     parts = list(vars(value).values()) if hasattr(value, "__dict__") else value
     return sum(map(weight, parts)) if isinstance(parts, Iterable) and not isinstance(parts, str | bytes) else 0
 
@@ -227,10 +263,15 @@ def _look_at(path: Path) -> tuple[np.ndarray, list[Face]]:
     return photo, find_faces(photo)
 
 
-def _watched(path: Path, needed: float | None, progress: Progress) -> Iterator[Motion]:
-    info = media.probe_video(path)
-    fps = float(info.fps)
-    total = max(1.0, min(float(info.seconds), needed or info.seconds) * fps)
+def _listened(speech: Speech, progress: Progress) -> Iterator[np.ndarray]:
+    for part in evidence_in_parts(speech.samples):
+        progress("measuring", 0.0)  # may end it
+        yield part
+
+
+def _watched(path: Path, clip: media.VideoInfo, needed: float | None, progress: Progress) -> Iterator[Motion]:
+    fps = float(clip.fps)
+    total = max(1.0, min(clip.seconds, needed or clip.seconds) * fps)
     frames = media.read_video(path, fps, needed, side=DRIVER_SIDE)
     meshes = track(frames, lambda done: progress("measuring", min(1.0, done / total)))
     return motion_in_parts(meshes, fps, path.name)

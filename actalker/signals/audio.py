@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -39,12 +39,10 @@ class Speech:
         """Length of the recording."""
         return len(self.samples) / RATE
 
-    @cached_property
+    @property
     def features(self) -> np.ndarray:
-        """All that is heard, (m, 113) float32: mel, phone evidence, and ones for "there is evidence"."""
-        features = joined(self.mel, phones.evidence(self.samples))
-        object.__setattr__(self, "mel", features[:, :BINS])  # the same numbers; of ten minutes once is enough
-        return features
+        """All that is heard, see `joined`: (m, 113) float32."""
+        return joined(self.mel, phones.evidence(self.samples))
 
     @property
     def silent(self) -> bool:
@@ -67,7 +65,7 @@ def hear(samples: np.ndarray) -> Speech:
 
 
 def joined(mel: np.ndarray, evidence: np.ndarray) -> np.ndarray:
-    """mel (m, 80), phone evidence (m, 32) -> features (m, 113) float32."""
+    """mel (m, 80), phone evidence (m, 32) -> features (m, 113) float32: both, and ones for "there is evidence"."""
     features = np.ones((len(mel), mel.shape[1] + evidence.shape[1] + 1), np.float32)
     features[:, : mel.shape[1]], features[:, mel.shape[1] : -1] = mel, evidence
     return features

@@ -6,7 +6,7 @@ a loop of three-state phones, joined by a bigram, smooths them by forward-backwa
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -50,24 +50,37 @@ def evidence(samples: np.ndarray) -> np.ndarray:
 
     The square roots of the classes' posteriors: sixteen smoothed over time, then sixteen of each row alone.
     """
+    return np.concatenate([np.zeros((0, CHANNELS), np.float32), *evidence_in_parts(samples)])
+
+
+def evidence_in_parts(samples: np.ndarray) -> Iterator[np.ndarray]:
+    """`evidence` part after part, about five seconds each, as soon as it is heard."""
     if len(samples) == 0:
-        return np.zeros((0, CHANNELS), np.float32)
+        return
     model = acoustic_model()
-    cepstra = _cepstra(samples)
-    alone: list[np.ndarray] = []
-    likely = _likely(model.scores(_dynamics(cepstra - cepstra.mean(axis=0))), alone)
-    smoothed = list(_smoothed(likely, model))
     classes = np.array([[name in words.split() for words in CLASSES] for name in model.names], np.float32)
-    posteriors = (np.concatenate(pieces) @ classes for pieces in (smoothed, alone))
-    return np.sqrt(np.concatenate([*posteriors], axis=1)).astype(np.float32)
+    smoother, alone = _Smoother(model), np.empty((0, len(model.names)), np.float32)
+    cepstra = _cepstra(samples)
+    for scores in model.scores(_dynamics(cepstra - cepstra.mean(axis=0))):
+        alone, smoothed = np.concatenate([alone, _posteriors(scores)]), smoother.add(_likely(scores))
+        yield _rooted(smoothed @ classes, alone[: len(smoothed)] @ classes)
+        alone = alone[len(smoothed) :]
+    yield _rooted(smoother.rest() @ classes, alone @ classes)
 
 
-def _likely(scores: Iterable[np.ndarray], alone: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """Pieces of scores (rows, phones, 3) as likelihoods; `alone` gets each row's own posteriors (rows, phones)."""
-    for piece in scores:
-        best = np.exp(SCALE * (piece.max(axis=2) - piece.max(axis=(1, 2))[:, None]))
-        alone.append(best / best.sum(axis=1, keepdims=True))
-        yield np.exp(np.maximum(SCALE * (piece - piece.max(axis=(1, 2), keepdims=True)), -30)).astype(float)
+def _rooted(*posteriors: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.concatenate(posteriors, axis=1)).astype(np.float32)
+
+
+def _posteriors(scores: np.ndarray) -> np.ndarray:
+    """Of phones in each row alone: scores (rows, phones, 3) -> (rows, phones)."""
+    best = np.exp(SCALE * (scores.max(axis=2) - scores.max(axis=(1, 2))[:, None]))
+    return best / best.sum(axis=1, keepdims=True)
+
+
+def _likely(scores: np.ndarray) -> np.ndarray:
+    """Likelihoods of scores (rows, phones, 3), each row's best being 1."""
+    return np.exp(np.maximum(SCALE * (scores - scores.max(axis=(1, 2), keepdims=True)), -30)).astype(float)
 
 
 def _cepstra(samples: np.ndarray) -> np.ndarray:
@@ -258,22 +271,34 @@ def _definition(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     return names, codebook, state
 
 
-def _smoothed(pieces: Iterable[np.ndarray], model: AcousticModel) -> Iterator[np.ndarray]:
-    """Posteriors (rows, phones) in a loop of three-state phones, by forward-backward over blocks with a look-ahead.
+class _Smoother:
+    """Posteriors in a loop of three-state phones, by forward-backward over blocks with a look-ahead.
 
-    `pieces` are likelihoods (rows, phones, 3). What comes are blocks, as soon as the rows after them are known.
+    It is given likelihoods (n, phones, 3) of rows that follow each other, and returns posteriors (m, phones) of the
+    blocks behind which enough is known.
     """
-    loop = _Loop(np.load(BIGRAM), model.stay)
-    likely = ahead = np.empty((0, *model.stay.shape))
-    for piece in pieces:
-        likely = np.concatenate([likely, piece])
-        ahead = np.concatenate([ahead, loop.forward(piece)])
-        while len(likely) >= BLOCK + LAG:
-            yield loop.backward(likely[: BLOCK + LAG], ahead[:BLOCK])
-            likely, ahead = likely[BLOCK:], ahead[BLOCK:]
-    while len(likely):
-        yield loop.backward(likely[: BLOCK + LAG], ahead[:BLOCK])
-        likely, ahead = likely[BLOCK:], ahead[BLOCK:]
+
+    def __init__(self, model: AcousticModel) -> None:
+        self._loop = _Loop(np.load(BIGRAM), model.stay)
+        self._likely = self._ahead = np.empty((0, *model.stay.shape))
+
+    def add(self, likely: np.ndarray) -> np.ndarray:
+        """Take more rows."""
+        self._likely = np.concatenate([self._likely, likely])
+        self._ahead = np.concatenate([self._ahead, self._loop.forward(likely)])
+        return self._blocks(BLOCK + LAG)
+
+    def rest(self) -> np.ndarray:
+        """Nothing follows."""
+        return self._blocks(1)
+
+    def _blocks(self, known: int) -> np.ndarray:
+        """All blocks from whose first row on at least so many are known."""
+        blocks = [np.empty((0, self._likely.shape[1]), np.float32)]
+        while len(self._likely) >= known:
+            blocks.append(self._loop.backward(self._likely[: BLOCK + LAG], self._ahead[:BLOCK]))
+            self._likely, self._ahead = self._likely[BLOCK:], self._ahead[BLOCK:]
+        return np.concatenate(blocks)
 
 
 class _Loop:

@@ -27,6 +27,7 @@ from actalker.signals import media
 from actalker.signals.audio import read_speech
 from actalker.signals.face import find_faces
 from actalker.signals.motion import motion_of, track
+from actalker.signals.phones import evidence
 from actalker.signals.place import face_maps, locate
 
 TURNED = 0.3  # share of a clip's frames that may lack a face
@@ -125,9 +126,8 @@ def _read(video: Path, config: Full, frames: int) -> tuple[list[np.ndarray], Mea
     if motion.filled > TURNED * len(pictures):
         raise InputError(f"{video} hides its face in {motion.filled} of {len(pictures)} frames; leave it out.")
     gates = {"audio": True, "video": True}
-    return pictures, Measured(
-        pictures[0], faces[0], 1, {}, gates, speech, Stream.of(motion), len(pictures) / config.fps
-    )
+    heard, clip = Stream.of(evidence(speech.samples)), Stream.of(motion)
+    return pictures, Measured(pictures[0], faces[0], 1, {}, gates, speech, heard, clip, len(pictures) / config.fps)
 
 
 def make_shot(

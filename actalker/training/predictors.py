@@ -22,6 +22,7 @@ from actalker.signals.face import Face
 from actalker.signals.media import MOST_SECONDS, read_video
 from actalker.signals.mesh import canonical_face
 from actalker.signals.motion import Motion, measure_motion
+from actalker.signals.phones import evidence
 from actalker.signals.regions import gates
 from actalker.training.alignment import Recording
 from actalker.training.corpus import FPS
@@ -40,13 +41,14 @@ def moved(
 ) -> np.ndarray:
     """Denoised motion (t, 38) of a preset for an average face; samples (n,) at 16 kHz, driving (t, 38) as measured."""
     speech = None if samples is None else hear(samples)
+    heard = None if samples is None else Stream.of(evidence(samples))
     clip = None if driving is None else Stream.of(Motion(driving, float(FPS)))
     given = {name for name, signal in (("audio", speech), ("video", clip)) if signal is not None}
     request = Request(Path("face"), regions=PRESETS[mode], seed=seed, steps=steps)
     seconds = speech.seconds if speech else len(driving) / FPS
     opened, nothing = gates(request.regions, given), np.zeros((1, 1, 3), np.uint8)
-    average = Face.of(canonical_face())
-    return pipeline.denoise(request, Measured(nothing, average, 1, {}, opened, speech, clip, seconds)).motion.values
+    measured = Measured(nothing, Face.of(canonical_face()), 1, {}, opened, speech, heard, clip, seconds)
+    return pipeline.denoise(request, measured).motion.values
 
 
 def sampled(pipeline: EmbeddedPipeline, seed: int) -> Predictor:

@@ -13,6 +13,7 @@ import numpy as np
 from av import VideoFrame
 from av.container import InputContainer
 from av.frame import Frame
+from av.packet import Packet
 from av.stream import Stream
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -35,7 +36,10 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class VideoInfo:
     """What a video file holds: upright size in px, mean frame rate, length in seconds, whether there is sound, and the
-    beginning of its comment."""
+    beginning of its comment.
+
+    The length is what its frames last, unless it claims to be longer than a clip may be.
+    """
 
     width: int
     height: int
@@ -68,14 +72,13 @@ def decode_audio(path: Path, rate: int, max_seconds: float | None, limits: Media
 
 
 def decode_info(path: Path, limits: MediaLimits) -> VideoInfo:
-    """What a video file holds, from its header and its first frame. InputError as `read_video`."""
+    """What a video file holds, from its header, its packets and its first frame. InputError as `read_video`."""
     with _open_video(path, limits) as (container, stream), files.decoding(path, "video"):
-        first = next(_decoded(container, stream), None)
+        first, seconds = _measured_seconds(container, stream, limits.clip_seconds)
         if first is None:
             raise files.damaged(path, "video")
         sideways = first.rotation % 180 != 0
         width, height = (first.height, first.width) if sideways else (first.width, first.height)
-        seconds = _declared_seconds(container, stream) or _demuxed_seconds(container, stream)
         comment = container.metadata.get("comment", "")[:MOST_COMMENT] or None
         return VideoInfo(width, height, _frame_rate(stream), seconds, bool(container.streams.audio), comment)
 
@@ -143,10 +146,26 @@ def _declared_seconds(container: InputContainer, stream: Stream) -> float:
     return (container.duration or 0) / av.time_base
 
 
-def _demuxed_seconds(container: InputContainer, stream: VideoStream) -> float:
-    """When the last packet of a stream ends, for files without a length, such as a browser's recordings."""
-    ends = (packet.pts + (packet.duration or 0) for packet in container.demux(stream) if packet.pts is not None)
-    return float(max(ends, default=0) * stream.time_base)
+def _measured_seconds(
+    container: InputContainer, stream: VideoStream, longest: float
+) -> tuple[VideoFrame | None, float]:
+    """The first frame, and how long all that are packed last: as `_steady` shows them, but without decoding them.
+
+    Of a clip that claims more than `longest` seconds the claim is taken: it may be long to read.
+    """
+    claimed, first, times, packets = _declared_seconds(container, stream), None, [], 0
+    for packet in container.demux(stream):
+        if first is None:
+            first = next(iter(_frames_of(packet)), None)
+        if first is not None and claimed > longest + LEEWAY:
+            return first, claimed
+        if packet.size and not packet.is_discard:
+            packets += 1
+            times += [packet.pts] if packet.pts is not None else []
+    step = 1 / _frame_rate(stream)
+    if first is None or first.pts is None or len(times) < packets:
+        return first, float(packets * step)
+    return first, float((max(times) - first.pts) * stream.time_base + step)
 
 
 def _frame_rate(stream: VideoStream) -> Fraction:
@@ -158,11 +177,15 @@ def _frame_rate(stream: VideoStream) -> Fraction:
 def _decoded(container: InputContainer, stream: Stream) -> Iterator[Frame]:
     """Every frame of a stream that can be decoded; damaged packets are passed over."""
     for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.error.InvalidDataError:
-            continue
-        yield from frames
+        yield from _frames_of(packet)
+
+
+def _frames_of(packet: Packet) -> list[Frame]:
+    """What comes of a packet, nothing if it is damaged."""
+    try:
+        return packet.decode()
+    except av.error.InvalidDataError:
+        return []
 
 
 def _joined(pieces: Iterable[np.ndarray], least: int) -> Iterator[np.ndarray]:
