@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from actalker.errors import InputError
-from actalker.signals.face import Crop, Face, FaceTracker, choose_face, crop_of, find_faces
+from actalker.signals.face import Crop, Face, FaceTracker, _unit_points, choose_face, crop_of, find_faces
 
 PHOTO = Path(__file__).parents[1] / "assets/faces/astronaut.jpg"
 
@@ -150,6 +150,16 @@ def test_crop_maps_points_like_pixels():
 def test_crop_beyond_the_picture_repeats_its_edge():
     picture = np.full((20, 20, 3), 90, np.uint8)
     np.testing.assert_array_equal(Crop(-30, -30, 80).cut(picture, 40), 90)
+
+
+def test_landmarks_are_read_from_their_bytes():
+    from mediapipe.framework.formats.landmark_pb2 import NormalizedLandmarkList
+
+    landmarks = NormalizedLandmarkList()
+    for x, y, z in [(0.5, 0.25, -0.125), (0.0, 0.0, 0.0), (1e-30, 1.5, -3.0)]:
+        landmarks.landmark.add(x=x, y=y, z=z)
+    one_by_one = [(point.x, point.y, point.z) for point in landmarks.landmark]
+    assert np.array_equal(_unit_points(landmarks), one_by_one)
 
 
 def test_tracker_follows_and_loses(photo, face):

@@ -177,8 +177,9 @@ def _take(
     strengths = _strengths(request, conditions, network.config.fps)
 
     def known(count: int) -> None:
-        for name in conditions.masks.keys() & signals.keys():
-            signals[name].reach(count)
+        for name, signal in signals.items():
+            if name in conditions.masks:
+                signal.reach(count)
 
     parts = sample_in_parts(one, conditions, noise, sigmas(sampling), belonging(sampling.settled), calls, known)
     for places, values in parts:

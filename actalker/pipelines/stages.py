@@ -98,10 +98,9 @@ class Senses:
                 "No region follows a signal, so nothing would move; let the voice or the clip move a region."
             )
         looking = errands.begin(lambda: self._look(request))
-        probing = errands.begin(lambda: self._probe(request.driving)) if opened["video"] else None
         speech = errands.result(errands.begin(lambda: self.heard(request))) if opened["audio"] else None
         listened = self._listen(request, speech, errands) if speech else None
-        clip = errands.result(probing) if probing else None
+        clip = errands.result(errands.begin(lambda: self._probe(request.driving))) if opened["video"] else None
         watched = self._watch(request, clip, speech, errands) if clip else None
         photo, face, count, masks = errands.result(looking)
         length = speech.seconds if speech else float(frame_count(clip.seconds, clip.fps) / clip.fps)
