@@ -29,7 +29,7 @@ from actalker.scan import recorded
 
 T = TypeVar("T")
 
-LONG = 60.0  # seconds of a recording that leaves much behind
+LONG = 1500  # frames of a result that leaves much behind
 
 
 @dataclass
@@ -103,7 +103,6 @@ class EmbeddedPipeline:
         with watch.time("total"), Errands(progress) as errands:
             with watch.time("measure"):
                 measured = (measure or Senses().begin)(request, errands)
-                _settle(measured.seconds)
             listening = errands.begin(lambda: sound_track(request, measured.seconds))
             preparing = errands.begin(lambda: self._portrait(request, measured))
             performing = errands.stream(self._performed(request, measured, watch, errands.told, scans))
@@ -111,7 +110,9 @@ class EmbeddedPipeline:
             total, marks = frame_count(measured.seconds, request.fps), marks_of(request, measured)
             pieces = Pieces(out, total, request.fps, sound, chunk, chunk_seconds, marks)
             parts = errands.each(performing)
-            frames = self._frames(portrait, chain([next(parts)], parts), total, watch, errands.tell)
+            first = next(parts)
+            _settle(total)
+            frames = self._frames(portrait, chain([first], parts), total, watch, errands.tell)
             count, cancelled = write(out, frames, request.fps, sound, pieces, marks, plain, watch.time)
             performance = Performance.joined(performing.so_far()).until(count)
         if motion_out is not None:
@@ -146,7 +147,6 @@ class EmbeddedPipeline:
             for part in watch.waits(parts, "denoise"):
                 scans |= used
                 yield part
-        _settle(measured.seconds)
 
     def _frames(
         self, portrait: Portrait, parts: Iterable[Performance], total: int, watch: Stopwatch, progress: Progress
@@ -161,6 +161,7 @@ class EmbeddedPipeline:
         for done, rendered in enumerate(in_order(frame, moves), start=1):
             progress("rendering", done / total)
             yield rendered
+        _settle(total)
 
     def _facts(
         self,
@@ -197,9 +198,9 @@ class EmbeddedPipeline:
         }
 
 
-def _settle(seconds: float) -> None:
+def _settle(frames: int) -> None:
     """Return what a stage let go before the next one takes more, where that is much."""
-    if seconds > LONG:
+    if frames > LONG:
         give_back()
 
 

@@ -34,7 +34,7 @@ CLASSES = (
 )
 CHANNELS = 2 * len(CLASSES)
 SCALE = 0.3  # of acoustic log-likelihoods: neighbouring rows are not independent
-ROWS_AT_ONCE = 500  # so that long recordings need little more memory than short ones
+ROWS_AT_ONCE = 100  # so that long recordings need little more memory than short ones
 LAG, BLOCK = 10, 20  # rows that are looked ahead at least, and rows that share a look-ahead
 
 WINDOW, FFT, FILTERS, CEPSTRA = 410, 512, 25, 13
@@ -54,14 +54,13 @@ def evidence(samples: np.ndarray) -> np.ndarray:
 
 
 def evidence_in_parts(samples: np.ndarray) -> Iterator[np.ndarray]:
-    """`evidence` part after part, about five seconds each, as soon as it is heard."""
+    """`evidence` part after part, a second or so each, as soon as it is heard."""
     if len(samples) == 0:
         return
     model = acoustic_model()
     classes = np.array([[name in words.split() for words in CLASSES] for name in model.names], np.float32)
     smoother, alone = _Smoother(model), np.empty((0, len(model.names)), np.float32)
-    cepstra = _cepstra(samples)
-    for scores in model.scores(_dynamics(cepstra - cepstra.mean(axis=0))):
+    for scores in model.scores(_dynamics(_cepstra(samples))):
         alone, smoothed = np.concatenate([alone, _posteriors(scores)]), smoother.add(_likely(scores))
         yield _rooted(smoothed @ classes, alone[: len(smoothed)] @ classes)
         alone = alone[len(smoothed) :]
@@ -84,13 +83,14 @@ def _likely(scores: np.ndarray) -> np.ndarray:
 
 
 def _cepstra(samples: np.ndarray) -> np.ndarray:
-    """(rows, 13)"""
+    """(rows, 13), less their mean."""
     rows = -(-len(samples) // HOP)
     sound = _emphasised(samples, rows)
     frames = np.lib.stride_tricks.sliding_window_view(sound, WINDOW)[::HOP][:rows]
     pieces = (frames[start : start + ROWS_AT_ONCE] for start in range(0, rows, ROWS_AT_ONCE))
     power = [np.abs(np.fft.rfft(piece * np.hamming(WINDOW), FFT)) ** 2 @ _mel_filters() for piece in pieces]
-    return np.log(_denoised(np.concatenate(power)) + POWER_FLOOR) @ _cosines().T
+    cepstra = np.log(_denoised(np.concatenate(power)) + POWER_FLOOR) @ _cosines().T
+    return cepstra - cepstra.mean(axis=0)
 
 
 def _emphasised(samples: np.ndarray, rows: int) -> np.ndarray:
