@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 from actalker.bench import render, scan, timing
 from actalker.cli import main
 from actalker.errors import InputError
+from actalker.memory import peak_memory_mb
 
 TINY = "2x45x6"
 
@@ -94,3 +97,11 @@ def test_a_render_is_told_by_stage(capsys):
 def test_what_cannot_be_rendered_for_the_bench_is_one_sentence(capsys, words):
     assert main(["bench", "render", *words]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_memory_is_what_a_program_held_itself():
+    held = np.ones(50_000_000)  # 400 MB
+    asked = "from actalker.memory import peak_memory_mb; print(peak_memory_mb())"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert 5 < int(done.stdout) < 200
+    assert peak_memory_mb() > held.nbytes / 2**20

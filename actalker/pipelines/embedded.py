@@ -1,6 +1,5 @@
 """The embedded tier: denoise facial motion, warp the user's own photo, write the clip."""
 
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +15,7 @@ import numpy as np
 
 from actalker import checkpoints
 from actalker.config import REGIONS
-from actalker.memory import give_back, share_heaps
+from actalker.memory import give_back, peak_memory_mb, share_heaps
 from actalker.pipelines.ahead import Errands, in_order, leave_cores_to_threads
 from actalker.pipelines.denoising import Performance, denoise, denoise_in_parts
 from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
@@ -202,13 +201,3 @@ def _settle(frames: int) -> None:
     """Return what a stage let go before the next one takes more, where that is much."""
     if frames > LONG:
         give_back()
-
-
-def peak_memory_mb() -> int | None:
-    """The most memory that this process ever held; None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))

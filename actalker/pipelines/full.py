@@ -14,12 +14,12 @@ from torch import nn
 from actalker import checkpoints
 from actalker.config import FAST, SCHEDULES, VideoSampling
 from actalker.errors import InputError
+from actalker.memory import peak_memory_mb
 from actalker.model.diffusion import Parts
 from actalker.model.masks import Masks
 from actalker.model.video_diffusion import denoise_film, padded
 from actalker.pipelines.ahead import Errands
 from actalker.pipelines.compiling import compile_parts
-from actalker.pipelines.embedded import peak_memory_mb
 from actalker.pipelines.listening import film_of, place_of, see
 from actalker.pipelines.recipe import refuse_to_overwrite, write_recipe
 from actalker.pipelines.rendering import marks_of
