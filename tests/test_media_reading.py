@@ -133,10 +133,8 @@ def test_probing_tells_size_rate_length_and_sound(clip):
     assert media.probe_video(clip) == media.VideoInfo(96, 64, Fraction(25), 2.0, True)
 
 
-STEADY, CHANGING = (
-    [Fraction(i, 25) for i in range(30)],
-    [*(Fraction(i, 30) for i in range(15)), Fraction(1), Fraction(2)],
-)
+STEADY = [Fraction(i, 25) for i in range(30)]
+CHANGING = [*(Fraction(i, 30) for i in range(15)), Fraction(1), Fraction(2)]
 LATE = [3 + time for time in STEADY]
 
 
